@@ -1,0 +1,13 @@
+package schemas
+
+// Reward is one reward model's score of one response. Rows stand by prompt, then in the configured order of sources.
+type Reward struct {
+	// ID is the prompt's id.
+	ID string `parquet:"id"`
+	// Source wrote the response.
+	Source string `parquet:"source"`
+	// Sample is the response's number.
+	Sample int32 `parquet:"sample"`
+	// Score is the reward model's raw logit at the last token, no sigmoid.
+	Score float64 `parquet:"score"`
+}
