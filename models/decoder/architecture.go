@@ -1,0 +1,76 @@
+package decoder
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// architecture is one row of the table: how to read its configuration, what its tensors are and how a block computes.
+type architecture struct {
+	parse func(configJSON []byte) (Config, error)
+	// tensors lists every weight with its shape.
+	tensors func(c Config) map[string][]int
+	// embedding and norm are the names of the token embedding and of the last norm.
+	embedding, norm string
+	block           func(p *pass, x *Node, layer int) *Node
+	finalNorm       func(p *pass, x *Node, name string) *Node
+	// bias adds to the attention scores by distance; nil for none.
+	bias   func(p *pass) *Node
+	reward bool
+}
+
+// architectures is the table: a new one is a file and a row.
+var architectures = map[string]*architecture{
+	"LlamaForCausalLM":               llamaArchitecture,
+	"LlamaForSequenceClassification": asReward(llamaArchitecture),
+	"MptForCausalLM":                 mptArchitecture,
+	"MPTForCausalLM":                 mptArchitecture,
+}
+
+// asReward is the same decoder with a scalar head in place of the logits.
+func asReward(a *architecture) *architecture {
+	r := *a
+	r.reward = true
+	r.tensors = func(c Config) map[string][]int {
+		c.Tied = true
+		t := a.tensors(c)
+		t["score.weight"] = []int{1, c.Dim}
+		return t
+	}
+	return &r
+}
+
+// lookup finds an architecture; the error lists those that exist.
+func lookup(name string) (*architecture, error) {
+	if a, ok := architectures[name]; ok {
+		return a, nil
+	}
+	var known []string
+	for n := range architectures {
+		known = append(known, n)
+	}
+	slices.Sort(known)
+	return nil, fmt.Errorf("field architectures: %q is not supported; known: %s", name, strings.Join(known, ", "))
+}
+
+// Rewarding returns the configuration of the same model with a scalar reward head.
+func (c Config) Rewarding() (Config, error) {
+	name := strings.Replace(c.Architecture, "ForCausalLM", "ForSequenceClassification", 1)
+	if _, err := lookup(name); err != nil {
+		return Config{}, err
+	}
+	c.Architecture = name
+	raw := map[string]any{}
+	for k, v := range c.raw {
+		raw[k] = v
+	}
+	raw["architectures"] = []string{name}
+	raw["num_labels"] = 1
+	raw["id2label"] = map[string]string{"0": "LABEL_0"}
+	raw["label2id"] = map[string]int{"LABEL_0": 0}
+	c.raw = raw
+	return c, nil
+}

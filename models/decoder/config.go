@@ -1,0 +1,125 @@
+package decoder
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Config is a model's shape, read from config.json.
+type Config struct {
+	// Architecture is the first entry of config.json's architectures, such as LlamaForCausalLM.
+	Architecture string
+	// Vocab is the number of rows of the embedding.
+	Vocab int
+	// Dim is the model width D.
+	Dim int
+	// Layers is the number of blocks.
+	Layers int
+	// Heads is the number of query heads H.
+	Heads int
+	// KVHeads is the number of key-value heads; it divides Heads.
+	KVHeads int
+	// HeadDim is the width of one head.
+	HeadDim int
+	// FFN is the width of the feed-forward layer.
+	FFN int
+	// Epsilon of the norms.
+	Epsilon float64
+	// RopeTheta is the base of the rotary embedding (Llama).
+	RopeTheta float64
+	// AlibiBiasMax scales the ALiBi slopes (MPT).
+	AlibiBiasMax float64
+	// MaxPositions is the context length in tokens.
+	MaxPositions int
+	// Tied is true when the embedding is also the output head.
+	Tied bool
+
+	raw map[string]any // config.json as read, so that saving keeps keys that we do not use
+}
+
+// Context is the longest sequence in tokens.
+func (c Config) Context() int { return c.MaxPositions }
+
+// VocabSize is the number of logits V.
+func (c Config) VocabSize() int { return c.Vocab }
+
+// ReadConfig reads dir/config.json, or the file itself when path is one. Errors name the file and the field.
+func ReadConfig(path string) (Config, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, "config.json")
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Config{}, fmt.Errorf("reading a model: %s does not exist; a model directory has config.json, tokenizer.json and model.safetensors", path)
+	} else if err != nil {
+		return Config{}, fmt.Errorf("reading a model: %w", err)
+	}
+	c, err := ParseConfig(b)
+	if err != nil {
+		return Config{}, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// ParseConfig reads the text of a config.json.
+func ParseConfig(b []byte) (Config, error) {
+	var head struct {
+		Architectures []string `json:"architectures"`
+	}
+	if err := json.Unmarshal(b, &head); err != nil {
+		return Config{}, err
+	}
+	if len(head.Architectures) == 0 {
+		return Config{}, errors.New("field architectures is missing")
+	}
+	a, err := lookup(head.Architectures[0])
+	if err != nil {
+		return Config{}, err
+	}
+	c, err := a.parse(b)
+	if err != nil {
+		return Config{}, err
+	}
+	c.Architecture = head.Architectures[0]
+	if err := json.Unmarshal(b, &c.raw); err != nil {
+		return Config{}, err
+	}
+	return c, c.validate()
+}
+
+// validate checks that the numbers make a model.
+func (c Config) validate() error {
+	for _, f := range []struct {
+		name  string
+		value int
+	}{{"vocabulary size", c.Vocab}, {"width", c.Dim}, {"layers", c.Layers}, {"heads", c.Heads}, {"key-value heads", c.KVHeads}, {"feed-forward width", c.FFN}, {"context", c.MaxPositions}} {
+		if f.value <= 0 {
+			return fmt.Errorf("%s is %d, must be positive", f.name, f.value)
+		}
+	}
+	if c.Heads%c.KVHeads != 0 {
+		return fmt.Errorf("%d heads cannot share %d key-value heads: the second must divide the first", c.Heads, c.KVHeads)
+	}
+	if c.HeadDim <= 0 || c.HeadDim%2 != 0 {
+		return fmt.Errorf("head width is %d, must be even and positive", c.HeadDim)
+	}
+	return nil
+}
+
+// write saves config.json: the keys it was read with, as they were, and the storage type of the weights.
+func (c Config) write(dir, dtype string) error {
+	out := map[string]any{}
+	for k, v := range c.raw {
+		out[k] = v
+	}
+	out["torch_dtype"] = dtype
+	b, err := json.MarshalIndent(out, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "config.json"), append(b, '\n'), 0o644)
+}

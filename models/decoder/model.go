@@ -1,0 +1,92 @@
+package decoder
+
+import (
+	"fmt"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Model builds the graphs of one configuration. It holds no weights: those are in the store behind the scope.
+type Model struct {
+	c Config
+	a *architecture
+}
+
+// New makes the graph builder of a configuration that ReadConfig or ParseConfig returned.
+func New(c Config) *Model {
+	a, err := lookup(c.Architecture)
+	if err != nil {
+		panic(err)
+	}
+	return &Model{c: c, a: a}
+}
+
+// Config returns the configuration.
+func (m *Model) Config() Config { return m.c }
+
+// Hidden maps tokens [B, S] int32 to hidden states [B, S, D] after the last norm. Attention is causal, so whatever
+// stands to the right of a row's tokens changes nothing before it.
+func (m *Model) Hidden(scope *model.Scope, tokens *Node) *Node {
+	return m.run(scope, tokens, nil, nil)
+}
+
+// HiddenCached is Hidden for tokens that continue what the cache holds: row b's first token has position starts[b]
+// (int32 [B]). The entries of cache, one a layer, are replaced by the updated ones.
+func (m *Model) HiddenCached(scope *model.Scope, tokens, starts *Node, cache []KV) *Node {
+	if len(cache) != m.c.Layers {
+		panic(fmt.Sprintf("cache has %d layers, the model %d", len(cache), m.c.Layers))
+	}
+	return m.run(scope, tokens, starts, cache)
+}
+
+func (m *Model) run(scope *model.Scope, tokens, starts *Node, cache []KV) *Node {
+	d := tokens.Shape().Dimensions
+	p := &pass{c: m.c, a: m.a, g: tokens.Graph(), scope: scope, b: d[0], s: d[1], keys: d[1], starts: starts, cache: cache}
+	if cache != nil {
+		p.keys = cache[0].K.Shape().Dimensions[2]
+	}
+	x := Gather(p.weight(m.a.embedding), Reshape(tokens, p.b*p.s, 1))
+	for l := range m.c.Layers {
+		x = m.a.block(p, x, l)
+	}
+	return Reshape(m.a.finalNorm(p, x, m.a.norm), p.b, p.s, m.c.Dim)
+}
+
+// Head maps hidden states [..., D] to logits [..., V], float32.
+func (m *Model) Head(scope *model.Scope, hidden *Node) *Node {
+	p := &pass{c: m.c, a: m.a, g: hidden.Graph(), scope: scope}
+	name := m.a.embedding
+	if !m.c.Tied {
+		name = "lm_head.weight"
+	}
+	d := hidden.Shape().Dimensions
+	n := hidden.Shape().Size() / m.c.Dim
+	logits := p.linear(Reshape(hidden, n, m.c.Dim), name)
+	return Reshape(logits, append(append([]int{}, d[:len(d)-1]...), m.c.Vocab)...)
+}
+
+// Logits is Head(Hidden(tokens)): [B, S, V].
+func (m *Model) Logits(scope *model.Scope, tokens *Node) *Node {
+	return m.Head(scope, m.Hidden(scope, tokens))
+}
+
+// Reward is the scalar head at each row's last token: tokens [B, S] and last [B] (its index) to [B].
+func (m *Model) Reward(scope *model.Scope, tokens, last *Node) *Node {
+	return m.RewardHead(scope, m.Hidden(scope, tokens), last)
+}
+
+// RewardHead is the scalar head of hidden states [B, S, D] at index last [B].
+func (m *Model) RewardHead(scope *model.Scope, hidden, last *Node) *Node {
+	if !m.a.reward {
+		panic(m.c.Architecture + " has no reward head")
+	}
+	d := hidden.Shape().Dimensions
+	g := hidden.Graph()
+	p := &pass{c: m.c, a: m.a, g: g, scope: scope}
+	row := Add(MulScalar(Iota(g, shapes.Make(dtypes.Int32, d[0]), 0), float64(d[1])), last)
+	picked := Gather(Reshape(hidden, d[0]*d[1], d[2]), Reshape(row, d[0], 1))
+	return Reshape(p.linear(picked, "score.weight"), d[0])
+}

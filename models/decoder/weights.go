@@ -1,0 +1,152 @@
+package decoder
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/profuser/profuser/models/safetensors"
+)
+
+// LoadStore reads the weights of a model directory into a store as float32. Missing, extra and misshapen tensors are an
+// error that lists them; rotary_emb.inv_freq buffers of old files are skipped.
+func LoadStore(dir string, c Config) (*model.Store, error) {
+	a, err := lookup(c.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	f, err := safetensors.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	want := a.tensors(c)
+	if err := compare(want, f, c.Tied); err != nil {
+		return nil, fmt.Errorf("loading %s: %w", dir, err)
+	}
+	store := model.NewStore()
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		x, err := f.Float32(name)
+		if err != nil {
+			return nil, err
+		}
+		store.VariableWithValue(Path(name), tensors.FromFlatDataAndDimensions(x, want[name]...))
+	}
+	return store, nil
+}
+
+// compare lists every difference between the tensors wanted and those in the file. A tied model may carry a copy of its
+// embedding as lm_head.weight.
+func compare(want map[string][]int, f *safetensors.File, tied bool) error {
+	var faults []string
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		t, ok := f.Lookup(name)
+		switch {
+		case !ok:
+			faults = append(faults, "missing "+name)
+		case !slices.Equal(t.Shape, want[name]):
+			faults = append(faults, fmt.Sprintf("%s has shape %v, the configuration wants %v", name, t.Shape, want[name]))
+		}
+	}
+	for _, t := range f.Tensors() {
+		_, known := want[t.Name]
+		if !known && !strings.HasSuffix(t.Name, "rotary_emb.inv_freq") && !(tied && t.Name == "lm_head.weight") {
+			faults = append(faults, "extra "+t.Name)
+		}
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("tensors do not fit config.json: %s", strings.Join(faults, "; "))
+	}
+	return nil
+}
+
+// InitStore makes the weights of a new model: normal(0, 0.02) matrices and norms of one, in order of their names from
+// one seed.
+func InitStore(c Config, seed int64) (*model.Store, error) {
+	a, err := lookup(c.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	store := model.NewStore()
+	random := rand.New(rand.NewPCG(uint64(seed), 0x70726f6675736572))
+	want := a.tensors(c)
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		store.VariableWithValue(Path(name), tensors.FromFlatDataAndDimensions(initial(random, want[name]), want[name]...))
+	}
+	return store, nil
+}
+
+// initial is a norm's ones or a matrix's normal(0, 0.02).
+func initial(random *rand.Rand, shape []int) []float32 {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = 1
+		if len(shape) > 1 {
+			x[i] = float32(0.02 * random.NormFloat64())
+		}
+	}
+	return x
+}
+
+// AddRewardHead gives a decoder's store the zero score.weight of the reward configuration c and drops an untied head.
+func AddRewardHead(store *model.Store, c Config) error {
+	if store.GetVariable(Path("lm_head.weight")) != nil {
+		if err := store.DeleteVariable(Path("lm_head.weight")); err != nil {
+			return err
+		}
+	}
+	store.VariableWithValue(Path("score.weight"), tensors.FromFlatDataAndDimensions(make([]float32, c.Dim), 1, c.Dim))
+	return nil
+}
+
+// SaveStore writes config.json and model.safetensors, in storage type F32, BF16 or F16 (also as float32, bfloat16,
+// float16). The folder is made if needed; tokenizer files are the caller's.
+func SaveStore(store *model.Store, c Config, dir, dtype string) error {
+	a, err := lookup(c.Architecture)
+	if err != nil {
+		return err
+	}
+	names := map[string]string{"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+	for short, long := range names {
+		if dtype == long {
+			dtype = short
+		}
+	}
+	if names[dtype] == "" {
+		return fmt.Errorf("saving %s: type %q; float32, bfloat16 and float16 can be written", dir, dtype)
+	}
+	var out []safetensors.Named
+	for name, shape := range a.tensors(c) {
+		v := store.GetVariable(Path(name))
+		if v == nil {
+			return fmt.Errorf("saving %s: weight %s is not in the store", dir, name)
+		}
+		value, err := v.Value()
+		if err != nil {
+			return fmt.Errorf("saving %s: %s: %w", dir, name, err)
+		}
+		x, err := tensors.CopyFlatData[float32](value)
+		if err != nil {
+			return fmt.Errorf("saving %s: %s: %w", dir, name, err)
+		}
+		out = append(out, safetensors.Named{Name: name, DType: dtype, Shape: shape, Data: x})
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("saving a model: %w", err)
+	}
+	if err := safetensors.Write(filepath.Join(dir, "model.safetensors"), out); err != nil {
+		return err
+	}
+	return c.write(dir, names[dtype])
+}

@@ -1,0 +1,109 @@
+package safetensors
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Named is a tensor to write.
+type Named struct {
+	// Name is the tensor's key.
+	Name string
+	// DType is the storage type: F32, BF16 or F16. Values are rounded to nearest even.
+	DType string
+	// Shape are the dimensions; their product is len(Data).
+	Shape []int
+	// Data are the values in row-major order.
+	Data []float32
+}
+
+type headerEntry struct {
+	DType   string   `json:"dtype"`
+	Shape   []int    `json:"shape"`
+	Offsets [2]int64 `json:"data_offsets"`
+}
+
+// Write makes a safetensors file that appears whole or not at all: it is written under a temporary name in the same
+// folder, synced and renamed. Tensors are stored in order of their names, so that equal input gives equal bytes.
+func Write(path string, tensors []Named) (err error) {
+	tensors = slices.Clone(tensors)
+	slices.SortFunc(tensors, func(a, b Named) int { return strings.Compare(a.Name, b.Name) })
+	header, err := encodeHeader(tensors)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-"+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing %s: %w", path, errors.Join(err, f.Close(), os.Remove(f.Name())))
+		}
+	}()
+	w := bufio.NewWriterSize(f, 1<<20)
+	if _, err = w.Write(header); err != nil {
+		return err
+	}
+	var buf []byte
+	for _, t := range tensors {
+		if buf, err = appendFloat32(buf[:0], t.DType, t.Data); err != nil {
+			return err
+		}
+		if _, err = w.Write(buf); err != nil {
+			return err
+		}
+	}
+	if err = w.Flush(); err != nil {
+		return err
+	}
+	if err = f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+// encodeHeader is the length prefix and the JSON header, padded with spaces to eight bytes.
+func encodeHeader(tensors []Named) ([]byte, error) {
+	entries := map[string]any{"__metadata__": map[string]string{"format": "pt"}}
+	var at int64
+	for _, t := range tensors {
+		n := 1
+		for _, d := range t.Shape {
+			n *= d
+		}
+		if n != len(t.Data) {
+			return nil, fmt.Errorf("tensor %s: shape %v wants %d values, got %d", t.Name, t.Shape, n, len(t.Data))
+		}
+		if _, twice := entries[t.Name]; twice {
+			return nil, fmt.Errorf("tensor name %q is used twice or reserved", t.Name)
+		}
+		end := at + int64(n)*elementSize[t.DType]
+		entries[t.Name] = headerEntry{t.DType, t.Shape, [2]int64{at, end}}
+		at = end
+	}
+	raw, err := json.Marshal(entries)
+	if err != nil {
+		return nil, err
+	}
+	for len(raw)%8 != 0 {
+		raw = append(raw, ' ')
+	}
+	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(raw))), raw...), nil
+}
