@@ -53,8 +53,8 @@ func (p *pass) linear(x *Node, name string) *Node { return matmul(x, p.weight(na
 
 // rmsNorm is x / sqrt(mean(x²) + ε) · weight.
 func (p *pass) rmsNorm(x *Node, name string) *Node {
-	inverse := Rsqrt(AddScalar(ReduceAndKeep(Square(x), ReduceMean, -1), p.c.Epsilon))
-	return Mul(Mul(x, inverse), ExpandLeftToRank(p.weight(name), 2))
+	root := Sqrt(AddScalar(ReduceAndKeep(Square(x), ReduceMean, -1), p.c.Epsilon)) // Rsqrt has no gradient in GoMLX
+	return Mul(Mul(x, Inverse(root)), ExpandLeftToRank(p.weight(name), 2))
 }
 
 // layerNorm is (x - mean) / sqrt(variance + ε) · weight, without bias.
