@@ -1,5 +1,11 @@
 package schemas
 
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
 // TokenDistributions holds the tokens of one text and, for each of them, the distribution that a model had before
 // it, over the model's own vocabulary. Lists over positions have length T; entries are flat, Counts cuts them (CSR).
 type TokenDistributions struct {
@@ -17,4 +23,113 @@ type TokenDistributions struct {
 	LogProbs []float32 `parquet:"logprobs,list" parquet-element:",split"`
 	// StartBytes [T] is the byte offset of each token in the text; negative where a token begins in the template.
 	StartBytes []int32 `parquet:"start_bytes,list" parquet-element:",delta"`
+}
+
+// Tolerances of stored probabilities.
+const (
+	// logProbSlack is how far above 0 a log-prob may lie: alignment divides sums, which round.
+	logProbSlack = 1e-6
+	// massSlack and massRounding bound a position's mass: 1 + massRounding · Σ p·|log p| + massSlack. A log-prob of 8
+	// significant bits is off by at most 2^-8 of itself to either side; twice that leaves room for the second order.
+	massSlack    = 1e-5
+	massRounding = 1.0 / 128
+)
+
+// Validate checks lengths, ranges, order and mass of the distributions of a text of textBytes bytes: every list over
+// positions has the length of TokenIDs, the counts add up to the entries, log-probs descend within a position and
+// their mass is at most 1 within rounding, no id stands twice at a position, the text's token is among the entries
+// (at TextRank if that is not -1), and StartBytes never falls and ends within the text. The first fault is a *Fault.
+func (d *TokenDistributions) Validate(textBytes int) error {
+	c := &check{record: "distributions"}
+	c.tokens(d, textBytes)
+	return c.err()
+}
+
+// tokens checks a text's tokens and distributions.
+func (c *check) tokens(d *TokenDistributions, textBytes int) {
+	n := len(d.TokenIDs)
+	c.that(n > 0, "token_ids", "empty", "at least one token")
+	c.ids("token_ids", d.TokenIDs)
+	c.length("token_logprobs", len(d.TokenLogProbs), n, "token_ids")
+	c.length("text_rank", len(d.TextRank), n, "token_ids")
+	c.length("counts", len(d.Counts), n, "token_ids")
+	c.length("start_bytes", len(d.StartBytes), n, "token_ids")
+	c.entries(d.Counts, d.IDs, d.LogProbs)
+	offset := 0
+	for t := range d.TokenIDs {
+		if c.fault != nil {
+			return
+		}
+		c.logProb("token_logprobs", t, d.TokenLogProbs[t])
+		c.textToken(d, t, offset)
+		c.start(d.StartBytes, t, textBytes)
+		offset += int(d.Counts[t])
+	}
+}
+
+// textToken checks that the text's token is among the entries of position t, which begin at offset.
+func (c *check) textToken(d *TokenDistributions, t, offset int) {
+	ids, token, rank := d.IDs[offset:offset+int(d.Counts[t])], d.TokenIDs[t], int(d.TextRank[t])
+	if slices.Contains(ids, token) && (rank == -1 || rank >= 0 && rank < len(ids) && ids[rank] == token) {
+		return
+	}
+	c.at(slices.Contains(ids, token), "ids", offset, ids, fmt.Sprintf("the text's token %d among the entries of position %d", token, t))
+	c.at(false, "text_rank", t, rank, fmt.Sprintf("%d, the place of the text's token, or -1", slices.Index(ids, token)))
+}
+
+// start checks the start of token t.
+func (c *check) start(starts []int32, t, textBytes int) {
+	if int(starts[t]) > textBytes {
+		c.at(false, "start_bytes", t, starts[t], fmt.Sprintf("at most %d, the text's length", textBytes))
+	}
+	c.at(t == 0 || starts[t] >= starts[max(t-1, 0)], "start_bytes", t, starts[t], "no less than the one before")
+}
+
+// entries checks stored entries in CSR form.
+func (c *check) entries(counts, ids []int32, logProbs []float32) {
+	sum := 0
+	for i, count := range counts {
+		if !c.at(count >= 0, "counts", i, count, "0 or more") {
+			return
+		}
+		sum += int(count)
+	}
+	c.length("ids", len(ids), sum, "the sum of counts")
+	c.length("logprobs", len(logProbs), sum, "the sum of counts")
+	c.ids("ids", ids)
+	offset := 0
+	var sorted []int32
+	for _, count := range counts {
+		if c.fault != nil {
+			return
+		}
+		end := offset + int(count)
+		c.mass(offset, logProbs[offset:end])
+		sorted = append(sorted[:0], ids[offset:end]...)
+		slices.Sort(sorted)
+		c.at(len(slices.Compact(sorted)) == int(count), "ids", offset, ids[offset:end], "every id once at a position")
+		offset = end
+	}
+}
+
+// mass checks order and mass of one position's log-probs; offset is the index of the first in the flat list.
+func (c *check) mass(offset int, logProbs []float32) {
+	var mass, spread float64
+	for k, logProb := range logProbs {
+		c.at(k == 0 || logProb <= logProbs[max(k-1, 0)], "logprobs", offset+k, logProb, "no more than the one before (descending within a position)")
+		if !c.logProb("logprobs", offset+k, logProb) {
+			return
+		}
+		p := math.Exp(float64(logProb))
+		mass += p
+		spread += p * math.Abs(float64(logProb))
+	}
+	if limit := 1 + massRounding*spread + massSlack; mass > limit {
+		c.at(false, "logprobs", offset, fmt.Sprintf("the first of entries with mass %.6f", mass), fmt.Sprintf("a mass of at most %.6f", limit))
+	}
+}
+
+// logProb demands a finite log-prob of at most 0 within rounding.
+func (c *check) logProb(column string, i int, x float32) bool {
+	return c.at(x <= logProbSlack && !math.IsInf(float64(x), -1), column, i, x, "a finite number, at most 0")
 }

@@ -19,3 +19,17 @@ type Evaluation struct {
 	// Bytes is the length of the reference.
 	Bytes int32 `parquet:"bytes"`
 }
+
+// Validate checks ids, names, UTF-8 and ranges. The first fault is a *Fault.
+func (e *Evaluation) Validate() error {
+	c := &check{record: "evaluation", id: e.ID}
+	c.promptID(e.ID)
+	c.name("model", e.Model)
+	c.text("skill", e.Skill)
+	c.text("text", e.Text)
+	c.text("answer", e.Answer)
+	c.notNegative("nats", e.Nats)
+	c.that(e.Bytes >= 0, "bytes", e.Bytes, "0 or more")
+	c.that(e.Bytes > 0 || e.Nats == 0, "nats", e.Nats, "0 where bytes is 0")
+	return c.err()
+}

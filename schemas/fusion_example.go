@@ -50,3 +50,49 @@ type FusionExample struct {
 	// Text is the response or the reference.
 	Text string `parquet:"text"`
 }
+
+// Validate checks ids, mode, list lengths, statuses against counts, and the distributions: ids from 0, descending
+// log-probs, mass at most 1 within rounding. Whether the text's token is stored depends on the alignment method and is
+// not checked here. The first fault is a *Fault.
+func (e *FusionExample) Validate() error {
+	c := &check{record: "fusion_example", id: e.ID}
+	c.promptID(e.ID)
+	c.mode(e.Mode)
+	c.name("source", e.Source)
+	c.notNegative("weight", e.Weight)
+	if e.Reward != nil {
+		c.finite("reward", *e.Reward)
+		c.that(e.Mode == ModeInference, "reward", *e.Reward, "null in training mode")
+	}
+	c.that(len(e.PromptIDs) > 0, "prompt_ids", "empty", "at least one token")
+	c.ids("prompt_ids", e.PromptIDs)
+	c.that(len(e.TextIDs) > 0, "text_ids", "empty", "at least one token")
+	c.ids("text_ids", e.TextIDs)
+	c.length("counts", len(e.Counts), len(e.TextIDs), "text_ids")
+	c.length("status", len(e.Status), len(e.TextIDs), "text_ids")
+	c.entries(e.Counts, e.IDs, e.LogProbs)
+	if c.fault == nil {
+		c.statuses(e)
+	}
+	c.notNegative("nats_per_byte", e.NatsPerByte)
+	if e.Margin != nil {
+		c.notNegative("margin", *e.Margin)
+	}
+	c.text("text", e.Text)
+	return c.err()
+}
+
+// statuses checks each position's status against its entries; lengths are known to fit.
+func (c *check) statuses(e *FusionExample) {
+	offset := 0
+	for i, status := range e.Status {
+		count := e.Counts[i]
+		c.at(status >= StatusNone && status <= StatusOneHot, "status", i, status, "0 to 4")
+		c.at((status == StatusNone) == (count == 0), "counts", i, count, "0 where status is 0 (none) and nowhere else")
+		if status == StatusOneHot && c.fault == nil {
+			c.at(count == 1, "counts", i, count, "1 where status is 4 (one-hot)")
+			c.at(e.LogProbs[offset] == 0, "logprobs", offset, e.LogProbs[offset], "0 where status is 4 (one-hot)")
+		}
+		offset += int(count)
+	}
+}

@@ -31,3 +31,21 @@ type Generation struct {
 
 	TokenDistributions
 }
+
+// Validate checks ids, ranges, the finish reason and the distributions (TokenDistributions). The first fault is a *Fault.
+func (g *Generation) Validate() error {
+	c := &check{record: "generation", id: g.ID}
+	c.promptID(g.ID)
+	c.name("source", g.Source)
+	c.that(g.Sample >= 0, "sample", g.Sample, "0 or more")
+	c.text("text", g.Text)
+	c.that(g.FinishReason == FinishStop || g.FinishReason == FinishLength, "finish_reason", g.FinishReason, FinishStop+" or "+FinishLength)
+	c.that(g.PromptTokens >= 1, "prompt_tokens", g.PromptTokens, "1 or more")
+	c.notNegative("temperature", g.Temperature)
+	c.that(g.TopP > 0 && g.TopP <= 1, "top_p", g.TopP, "more than 0, at most 1")
+	c.tokens(&g.TokenDistributions, len(g.Text))
+	if n := len(g.StartBytes); c.fault == nil && g.FinishReason == FinishStop {
+		c.at(int(g.StartBytes[n-1]) == len(g.Text), "start_bytes", n-1, g.StartBytes[n-1], "the text's length for the end-of-turn token of a stopped answer")
+	}
+	return c.err()
+}

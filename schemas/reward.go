@@ -11,3 +11,13 @@ type Reward struct {
 	// Score is the reward model's raw logit at the last token, no sigmoid.
 	Score float64 `parquet:"score"`
 }
+
+// Validate checks ids and that the score is finite. The first fault is a *Fault.
+func (r *Reward) Validate() error {
+	c := &check{record: "reward", id: r.ID}
+	c.promptID(r.ID)
+	c.name("source", r.Source)
+	c.that(r.Sample >= 0, "sample", r.Sample, "0 or more")
+	c.finite("score", r.Score)
+	return c.err()
+}

@@ -1,5 +1,9 @@
 package schemas
 
+import (
+	"fmt"
+)
+
 // Modes of advantage.
 const (
 	// ModeInference compares the sources' own responses by reward models.
@@ -30,4 +34,29 @@ type Selection struct {
 	Margin *float64 `parquet:"margin,optional"`
 	// Candidates in the configured order: target, then sources.
 	Candidates []Candidate `parquet:"candidates,list"`
+}
+
+// Validate checks ids, mode, that the winner is a candidate, that names differ, and the margin: null with one
+// candidate, never negative. The first fault is a *Fault.
+func (s *Selection) Validate() error {
+	c := &check{record: "selection", id: s.ID}
+	c.promptID(s.ID)
+	c.mode(s.Mode)
+	c.name("source", s.Source)
+	seen := map[string]bool{}
+	for i, candidate := range s.Candidates {
+		column := fmt.Sprintf("candidates[%d].", i)
+		c.name(column+"source", candidate.Source)
+		c.that(!seen[candidate.Source], column+"source", candidate.Source, "a name that no earlier candidate has")
+		c.finite(column+"value", candidate.Value)
+		c.notNegative(column+"votes", candidate.Votes)
+		c.that(s.Mode == ModeInference || candidate.Votes == 0, column+"votes", candidate.Votes, "0 in training mode")
+		seen[candidate.Source] = true
+	}
+	c.that(seen[s.Source], "source", s.Source, "one of the candidates")
+	if s.Margin != nil {
+		c.notNegative("margin", *s.Margin)
+		c.that(len(s.Candidates) > 1, "margin", *s.Margin, "null with one candidate")
+	}
+	return c.err()
 }
