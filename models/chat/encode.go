@@ -1,0 +1,155 @@
+package chat
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/profuser/profuser/models/tokenizer"
+	"github.com/profuser/profuser/schemas"
+)
+
+// Encoded is a conversation with an answer, in tokens.
+type Encoded struct {
+	// PromptIDs are the tokens that end at or before the text's start.
+	PromptIDs []int32
+	// TextIDs are the text's tokens, then end-of-turn if the text is closed. Template bytes between the
+	// text and end-of-turn are left out, as in generation.
+	TextIDs []int32
+	// Starts is the byte of the text where each of TextIDs begins: negative for a token that begins in the
+	// template or has a dummy prefix; len(text) for end-of-turn.
+	Starts []int32
+}
+
+// around renders a conversation with one more assistant turn and gives what stands before and after
+// that turn's text.
+func (t *Template) around(messages []schemas.Message) (before, after string, err error) {
+	placeholder := "ProFuserAnswer"
+	for containsText(messages, placeholder) || strings.Contains(t.source, placeholder) {
+		placeholder += "X"
+	}
+	turns := append(slices.Clone(messages), schemas.Message{Role: "assistant", Content: placeholder})
+	text, err := t.Render(turns, false)
+	if err != nil {
+		return "", "", err
+	}
+	before, after, found := strings.Cut(text, placeholder)
+	if !found || strings.Contains(after, placeholder) {
+		return "", "", fmt.Errorf("the chat template writes the last answer %d times, it must write it once", strings.Count(text, placeholder))
+	}
+	return before, after, nil
+}
+
+func containsText(messages []schemas.Message, text string) bool {
+	return slices.ContainsFunc(messages, func(m schemas.Message) bool { return strings.Contains(m.Content, text) })
+}
+
+// Prompt gives the tokens after which the model answers.
+func (f *Format) Prompt(messages []schemas.Message) ([]int32, error) {
+	text, err := f.template.Render(messages, true)
+	if err != nil {
+		return nil, err
+	}
+	ids := f.tokenizer.Encode(text)
+	skip, add := f.beginning(ids)
+	return append(slices.Clone(add), ids[skip:]...), nil
+}
+
+// Conversation gives the tokens of the whole rendering with text as the answer: what a reward model reads.
+func (f *Format) Conversation(messages []schemas.Message, text string) ([]int32, error) {
+	before, after, err := f.template.around(messages)
+	if err != nil {
+		return nil, err
+	}
+	ids := f.tokenizer.Encode(before + text + after)
+	skip, add := f.beginning(ids)
+	return append(slices.Clone(add), ids[skip:]...), nil
+}
+
+// beginning applies the rule for the beginning of text: how many ids to leave out, and what to put there.
+func (f *Format) beginning(ids []int32) (skip int, add []int32) {
+	if n := len(f.neverBOS); n > 0 && startsWith(ids, f.neverBOS) {
+		return n, nil
+	}
+	if startsWith(ids, f.bos) {
+		return 0, nil
+	}
+	return 0, f.bos
+}
+
+func startsWith(ids, prefix []int32) bool {
+	return len(ids) >= len(prefix) && slices.Equal(ids[:len(prefix)], prefix)
+}
+
+// Encode gives the tokens of the conversation with text as the answer, and where in the text each of its
+// tokens begins. The prompt's tokens are those of the whole, so a token may reach from the
+// template into the text.
+func (f *Format) Encode(messages []schemas.Message, text string, closed bool) (Encoded, error) {
+	before, _, err := f.template.around(messages)
+	if err != nil {
+		return Encoded{}, err
+	}
+	// What follows the text is a special token or left out, so the text's tokens do not depend on it.
+	ids, spans := f.tokenizer.EncodeSpans(before + text)
+	skip, add := f.beginning(ids)
+	ids, spans = ids[skip:], spans[skip:]
+	first := 0
+	for first < len(spans) && spans[first].End <= len(before) {
+		first++
+	}
+	e := Encoded{
+		PromptIDs: append(slices.Clone(add), ids[:first]...),
+		TextIDs:   slices.Clone(ids[first:]),
+		Starts:    make([]int32, 0, len(ids)-first+1),
+	}
+	for i, span := range spans[first:] {
+		start := span.Start - len(before)
+		if i == 0 {
+			start = f.firstStart(e.TextIDs[0], span, len(before), text)
+		}
+		e.Starts = append(e.Starts, int32(start))
+	}
+	if closed {
+		e.TextIDs = append(e.TextIDs, f.endOfTurn)
+		e.Starts = append(e.Starts, int32(len(text)))
+	}
+	return e, nil
+}
+
+// firstStart is where the text's first token begins: its end less its bytes, when it reaches into the
+// template or has a dummy prefix.
+func (f *Format) firstStart(id int32, span tokenizer.Span, place int, text string) int {
+	content := f.tokenizer.Bytes(id)
+	size := span.End - span.Start
+	dummy := len(content) == size+1 && content[0] == ' '
+	if span.Start < place || dummy {
+		return span.End - place - len(content)
+	}
+	return span.Start - place
+}
+
+// Answer turns generated ids, which follow Prompt, into text: the bytes of the ids before the first stop
+// id, without template bytes or the dummy prefix at their start. Starts has one entry for each id up to
+// and including the stop id, as in Encoded; closed says that there was one. The text of ids that were
+// cut off inside a character is not valid UTF-8.
+func (f *Format) Answer(ids []int32) (text string, starts []int32, closed bool) {
+	var content []byte
+	for _, id := range ids {
+		starts = append(starts, int32(len(content)))
+		if slices.Contains(f.stops, id) {
+			closed = true
+			break
+		}
+		content = append(content, f.tokenizer.Bytes(id)...)
+	}
+	for _, lead := range f.leads {
+		if rest, found := bytes.CutPrefix(content, lead); found {
+			for i := range starts {
+				starts[i] -= int32(len(lead))
+			}
+			return string(rest), starts, closed
+		}
+	}
+	return string(content), starts, closed
+}
