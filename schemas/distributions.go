@@ -48,7 +48,7 @@ func (d *TokenDistributions) Validate(textBytes int) error {
 // tokens checks a text's tokens and distributions.
 func (c *check) tokens(d *TokenDistributions, textBytes int) {
 	n := len(d.TokenIDs)
-	c.that(n > 0, "token_ids", "empty", "at least one token")
+	c.that(n > 0, "token_ids", words("empty"), "at least one token")
 	c.ids("token_ids", d.TokenIDs)
 	c.length("token_logprobs", len(d.TokenLogProbs), n, "token_ids")
 	c.length("text_rank", len(d.TextRank), n, "token_ids")
@@ -82,14 +82,17 @@ func (c *check) start(starts []int32, t, textBytes int) {
 	if int(starts[t]) > textBytes {
 		c.at(false, "start_bytes", t, starts[t], fmt.Sprintf("at most %d, the text's length", textBytes))
 	}
-	c.at(t == 0 || starts[t] >= starts[max(t-1, 0)], "start_bytes", t, starts[t], "no less than the one before")
+	if t > 0 && starts[t] < starts[t-1] {
+		c.at(false, "start_bytes", t, starts[t], "no less than the one before")
+	}
 }
 
 // entries checks stored entries in CSR form.
 func (c *check) entries(counts, ids []int32, logProbs []float32) {
 	sum := 0
 	for i, count := range counts {
-		if !c.at(count >= 0, "counts", i, count, "0 or more") {
+		if count < 0 {
+			c.at(false, "counts", i, count, "0 or more")
 			return
 		}
 		sum += int(count)
@@ -107,7 +110,9 @@ func (c *check) entries(counts, ids []int32, logProbs []float32) {
 		c.mass(offset, logProbs[offset:end])
 		sorted = append(sorted[:0], ids[offset:end]...)
 		slices.Sort(sorted)
-		c.at(len(slices.Compact(sorted)) == int(count), "ids", offset, ids[offset:end], "every id once at a position")
+		if len(slices.Compact(sorted)) < int(count) {
+			c.at(false, "ids", offset, ids[offset:end], "every id once at a position")
+		}
 		offset = end
 	}
 }
@@ -116,7 +121,9 @@ func (c *check) entries(counts, ids []int32, logProbs []float32) {
 func (c *check) mass(offset int, logProbs []float32) {
 	var mass, spread float64
 	for k, logProb := range logProbs {
-		c.at(k == 0 || logProb <= logProbs[max(k-1, 0)], "logprobs", offset+k, logProb, "no more than the one before (descending within a position)")
+		if k > 0 && logProb > logProbs[k-1] {
+			c.at(false, "logprobs", offset+k, logProb, "no more than the one before (descending within a position)")
+		}
 		if !c.logProb("logprobs", offset+k, logProb) {
 			return
 		}
@@ -125,11 +132,14 @@ func (c *check) mass(offset int, logProbs []float32) {
 		spread += p * math.Abs(float64(logProb))
 	}
 	if limit := 1 + massRounding*spread + massSlack; mass > limit {
-		c.at(false, "logprobs", offset, fmt.Sprintf("the first of entries with mass %.6f", mass), fmt.Sprintf("a mass of at most %.6f", limit))
+		c.at(false, "logprobs", offset, words(fmt.Sprintf("the first of entries with mass %.6f", mass)), fmt.Sprintf("a mass of at most %.6f", limit))
 	}
 }
 
 // logProb demands a finite log-prob of at most 0 within rounding.
 func (c *check) logProb(column string, i int, x float32) bool {
-	return c.at(x <= logProbSlack && !math.IsInf(float64(x), -1), column, i, x, "a finite number, at most 0")
+	if x <= logProbSlack && !math.IsInf(float64(x), -1) {
+		return true
+	}
+	return c.at(false, column, i, x, "a finite number, at most 0")
 }

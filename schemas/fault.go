@@ -39,6 +39,9 @@ func (c *check) err() error {
 	return c.fault
 }
 
+// words is a value that is shown without quotes.
+type words string
+
 // that records a fault unless ok.
 func (c *check) that(ok bool, column string, value any, want string) bool {
 	if ok || c.fault != nil {
@@ -56,7 +59,8 @@ func (c *check) that(ok bool, column string, value any, want string) bool {
 	return false
 }
 
-// at is that for entry i of a list column.
+// at is that for entry i of a list column. Where every entry of a large list is checked, the condition stands in an if
+// around the call, since the arguments cost more than the comparison.
 func (c *check) at(ok bool, column string, i int, value any, want string) bool {
 	if ok || c.fault != nil {
 		return ok
@@ -97,8 +101,8 @@ func (c *check) notNegative(column string, x float64) bool {
 // ids demands vocabulary ids of at least 0.
 func (c *check) ids(column string, ids []int32) bool {
 	for i, id := range ids {
-		if !c.at(id >= 0, column, i, id, "a vocabulary id, 0 or more") {
-			return false
+		if id < 0 {
+			return c.at(false, column, i, id, "a vocabulary id, 0 or more")
 		}
 	}
 	return true
@@ -109,7 +113,7 @@ func (c *check) length(column string, got, n int, of string) bool {
 	if got == n {
 		return true
 	}
-	return c.that(false, column, fmt.Sprintf("a list of %d", got), fmt.Sprintf("%d entries, as %s", n, of))
+	return c.that(false, column, words(fmt.Sprintf("a list of %d", got)), fmt.Sprintf("%d entries, as %s", n, of))
 }
 
 func validID(id string) bool {

@@ -64,9 +64,9 @@ func (e *FusionExample) Validate() error {
 		c.finite("reward", *e.Reward)
 		c.that(e.Mode == ModeInference, "reward", *e.Reward, "null in training mode")
 	}
-	c.that(len(e.PromptIDs) > 0, "prompt_ids", "empty", "at least one token")
+	c.that(len(e.PromptIDs) > 0, "prompt_ids", words("empty"), "at least one token")
 	c.ids("prompt_ids", e.PromptIDs)
-	c.that(len(e.TextIDs) > 0, "text_ids", "empty", "at least one token")
+	c.that(len(e.TextIDs) > 0, "text_ids", words("empty"), "at least one token")
 	c.ids("text_ids", e.TextIDs)
 	c.length("counts", len(e.Counts), len(e.TextIDs), "text_ids")
 	c.length("status", len(e.Status), len(e.TextIDs), "text_ids")

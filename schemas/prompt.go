@@ -60,7 +60,7 @@ func ValidateMessages(messages []Message) error {
 }
 
 func (c *check) messages(messages []Message) {
-	if !c.that(len(messages) > 0, "messages", "empty", "at least one user turn") {
+	if !c.that(len(messages) > 0, "messages", words("empty"), "at least one user turn") {
 		return
 	}
 	turns, offset := messages, 0

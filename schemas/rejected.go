@@ -22,6 +22,10 @@ type Rejected struct {
 	Attempts int32 `parquet:"attempts" json:"attempts"`
 }
 
+// CodeDuplicate is the code of a prompt whose messages came before; the first stays. Duplicates are outside the
+// budget of rejects.
+const CodeDuplicate = "duplicate"
+
 // MaxMessageBytes is the longest message of a Rejected.
 const MaxMessageBytes = 500
 

@@ -1,0 +1,196 @@
+package dataset
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/profuser/profuser/schemas"
+)
+
+// Input names a file that a part was made from.
+type Input struct {
+	// Path is the key in the same store, or the input file's name.
+	Path string `json:"path"`
+	// SHA256 is the digest of its bytes, hex.
+	SHA256 string `json:"sha256"`
+}
+
+// Footer is what a part says of itself: the key-value metadata of the Parquet file.
+type Footer struct {
+	// Schema is the record's name and version; EncodePart fills it in from the record type.
+	Schema string
+	// ConfigDigest is the digest of the configuration the rows depend on.
+	ConfigDigest string
+	// Part is the part's number, from 0.
+	Part int
+	// SourceTokenizer is the fingerprint of the vocabulary of TokenDistributions, "" for rows without.
+	SourceTokenizer string
+	// TargetTokenizer is the fingerprint of the vocabulary of FusionExample, "" for rows without.
+	TargetTokenizer string
+	// SourceModel is the model's name in the configuration, "" if none.
+	SourceModel string
+	// Truncate is how distributions were truncated, in words.
+	Truncate string
+	// ChatTemplate is the digest of the chat format, "" if none.
+	ChatTemplate string
+	// CreatedBy is the program and version that wrote the part.
+	CreatedBy string
+	// Inputs are the part files, or input files, that this part was made from.
+	Inputs []Input
+	// Rejects are the part's records that could not be processed.
+	Rejects []schemas.Rejected
+}
+
+const metadataPrefix = "profuser."
+
+// texts lists the text entries of a footer with their keys.
+func (f *Footer) texts() map[string]*string {
+	return map[string]*string{
+		"schema": &f.Schema, "config_digest": &f.ConfigDigest, "source_tokenizer": &f.SourceTokenizer,
+		"target_tokenizer": &f.TargetTokenizer, "source_model": &f.SourceModel, "truncate": &f.Truncate,
+		"chat_template": &f.ChatTemplate, "created_by": &f.CreatedBy,
+	}
+}
+
+// options returns the footer as key-value metadata. Empty texts are left out; parquet-go sorts the keys.
+func (f *Footer) options() ([]parquet.WriterOption, error) {
+	inputs, err := json.Marshal(append([]Input{}, f.Inputs...))
+	if err != nil {
+		return nil, fmt.Errorf("encoding inputs: %w", err)
+	}
+	rejects, err := json.Marshal(append([]schemas.Rejected{}, f.Rejects...))
+	if err != nil {
+		return nil, fmt.Errorf("encoding rejects: %w", err)
+	}
+	options := []parquet.WriterOption{
+		parquet.KeyValueMetadata(metadataPrefix+"part", strconv.Itoa(f.Part)),
+		parquet.KeyValueMetadata(metadataPrefix+"inputs", string(inputs)),
+		parquet.KeyValueMetadata(metadataPrefix+"rejects", string(rejects)),
+	}
+	for key, value := range f.texts() {
+		if *value != "" {
+			options = append(options, parquet.KeyValueMetadata(metadataPrefix+key, *value))
+		}
+	}
+	return options, nil
+}
+
+// parseFooter reads the footer and refuses rows that this build cannot read.
+func parseFooter(file *parquet.File) (Footer, error) {
+	var f Footer
+	for key, field := range f.texts() {
+		*field, _ = file.Lookup(metadataPrefix + key)
+	}
+	if f.Schema == "" {
+		return f, errors.New("no profuser.schema in the file's metadata: not a part of a profuser dataset")
+	}
+	if err := schemas.CheckReadable(f.Schema); err != nil {
+		return f, err
+	}
+	part, _ := file.Lookup(metadataPrefix + "part")
+	var err error
+	if f.Part, err = strconv.Atoi(part); err != nil || f.Part < 0 {
+		return f, fmt.Errorf("profuser.part is %q, want a part's number, 0 or more", part)
+	}
+	for key, list := range map[string]any{"inputs": &f.Inputs, "rejects": &f.Rejects} {
+		text, ok := file.Lookup(metadataPrefix + key)
+		if !ok {
+			continue
+		}
+		if err := json.Unmarshal([]byte(text), list); err != nil {
+			return f, fmt.Errorf("profuser.%s is not the JSON list it should be: %w", key, err)
+		}
+	}
+	return f, nil
+}
+
+// openFile opens a Parquet file; a file cut short or damaged is an error.
+func openFile(r io.ReaderAt, size int64) (file *parquet.File, err error) {
+	defer recovered(&err)
+	return parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+}
+
+// recovered turns a panic of the Parquet library over damaged bytes into an error.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("damaged Parquet file: %v", p)
+	}
+}
+
+// DecodeFooter returns a part's footer and number of rows without its rows.
+func DecodeFooter(data []byte) (f Footer, rows int64, err error) {
+	file, err := openFile(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return f, 0, fmt.Errorf("opening Parquet file of %d bytes: %w", len(data), err)
+	}
+	f, err = parseFooter(file)
+	return f, file.NumRows(), err
+}
+
+// PartFooter reads the footer of one part and its number of rows; only the end of the file is read.
+func PartFooter(ctx context.Context, s Store, name string, part int) (f Footer, rows int64, err error) {
+	key := name + "/" + PartName(part)
+	o, ok := s.(opener)
+	if !ok {
+		data, err := s.Read(ctx, key)
+		if err != nil {
+			return f, 0, err
+		}
+		return DecodeFooter(data)
+	}
+	r, size, done, err := o.open(ctx, key)
+	if err != nil {
+		return f, 0, err
+	}
+	file, err := openFile(newTail(r, size), size)
+	if err == nil {
+		f, err = parseFooter(file)
+		rows = file.NumRows()
+	}
+	if err = errors.Join(err, done()); err != nil {
+		return f, 0, fmt.Errorf("reading the footer of %s: %w", key, err)
+	}
+	return f, rows, nil
+}
+
+// tail serves the end of a file from one read, so that a footer costs one or two requests.
+type tail struct {
+	io.ReaderAt
+	start int64
+	data  []byte
+	err   error
+}
+
+func newTail(r io.ReaderAt, size int64) *tail {
+	const window = 64 << 10
+	t := &tail{ReaderAt: r, start: max(0, size-window)}
+	t.data = make([]byte, size-t.start)
+	if n, err := r.ReadAt(t.data, t.start); n < len(t.data) {
+		t.err = err
+	}
+	return t
+}
+
+// ReadAt implements io.ReaderAt.
+func (t *tail) ReadAt(p []byte, offset int64) (int, error) {
+	const magic = "PAR1" // the first four bytes are asked for first and say nothing that the last four do not
+	switch {
+	case t.err != nil:
+		return 0, t.err
+	case offset >= t.start:
+		n := copy(p, t.data[min(offset-t.start, int64(len(t.data))):])
+		if n < len(p) {
+			return n, io.EOF
+		}
+		return n, nil
+	case offset == 0 && len(p) == len(magic):
+		return copy(p, magic), nil
+	}
+	return t.ReaderAt.ReadAt(p, offset)
+}

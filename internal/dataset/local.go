@@ -1,0 +1,174 @@
+package dataset
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// temporary is the folder of half-written files, in the root so that link(2) stays within one file system.
+const temporary = ".tmp"
+
+// localStore keeps objects as files. Creating is a temporary file, fsync and link(2), which is atomic between threads
+// and processes; gocloud's fileblob is not. Temporary names are random: a process id is 1 in every container.
+type localStore struct {
+	dir string
+	// write replaces os.File.Write in tests.
+	write func(f *os.File, data []byte) error
+}
+
+// URL implements Store.
+func (s *localStore) URL() string { return s.dir }
+
+func (s *localStore) path(key string) string { return filepath.Join(s.dir, filepath.FromSlash(key)) }
+
+// Create implements Store.
+func (s *localStore) Create(ctx context.Context, key string, data []byte) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if err := s.create(ctx, key, data); err != nil {
+		return fmt.Errorf("writing %s: %w", s.path(key), explain(err))
+	}
+	return nil
+}
+
+func (s *localStore) create(ctx context.Context, key string, data []byte) error {
+	final := s.path(key)
+	if _, err := os.Lstat(final); err == nil {
+		return ErrExists
+	}
+	temp := filepath.Join(s.dir, temporary, filepath.Base(final)+"."+rand.Text())
+	for _, dir := range []string{filepath.Dir(final), filepath.Dir(temp)} {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+	}
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temp) }() // a file left behind is never read
+	if err := s.fill(f, data); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Close(), ctx.Err()); err != nil {
+		return err
+	}
+	err = os.Link(temp, final)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return ErrExists
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EMLINK):
+		return fmt.Errorf("this file system makes no hard links, which creating a file whole and once needs; choose an --out on another: %w", err)
+	}
+	return err
+}
+
+func (s *localStore) fill(f *os.File, data []byte) error {
+	if s.write != nil {
+		return s.write(f, data)
+	}
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// explain drops the temporary file's name, which would mislead, and adds what to do about a full disk.
+func explain(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: free some or choose another --out, then run the same command again", err)
+	}
+	return err
+}
+
+// Read implements Store.
+func (s *localStore) Read(ctx context.Context, key string) ([]byte, error) {
+	if err := errors.Join(checkKey(key), ctx.Err()); err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(s.path(key))
+	if err != nil {
+		return nil, fmt.Errorf("reading: %w", err)
+	}
+	return data, nil
+}
+
+// List implements Store.
+func (s *localStore) List(ctx context.Context, prefix string) ([]string, error) {
+	var keys []string
+	start := s.dir
+	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
+		start = s.path(prefix[:i])
+	}
+	err := filepath.WalkDir(start, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(s.dir, path)
+		if err != nil {
+			return err
+		}
+		key := filepath.ToSlash(relative)
+		switch {
+		case entry.IsDir() && entry.Name() == temporary:
+			return filepath.SkipDir
+		case !entry.IsDir() && strings.HasPrefix(key, prefix):
+			keys = append(keys, key)
+		}
+		return ctx.Err()
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listing %s: %w", s.path(prefix), err)
+	}
+	slices.Sort(keys)
+	return keys, nil
+}
+
+// Exists implements Store.
+func (s *localStore) Exists(ctx context.Context, key string) (bool, error) {
+	if err := errors.Join(checkKey(key), ctx.Err()); err != nil {
+		return false, err
+	}
+	_, err := os.Lstat(s.path(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Remove implements Store.
+func (s *localStore) Remove(ctx context.Context, key string) error {
+	if err := errors.Join(checkKey(key), ctx.Err()); err != nil {
+		return err
+	}
+	if err := os.Remove(s.path(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing: %w", err)
+	}
+	return nil
+}
+
+func (s *localStore) open(_ context.Context, key string) (io.ReaderAt, int64, func() error, error) {
+	f, err := os.Open(s.path(key))
+	if err != nil {
+		return nil, 0, nil, fmt.Errorf("reading: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, nil, errors.Join(fmt.Errorf("reading: %w", err), f.Close())
+	}
+	return f, info.Size(), f.Close, nil
+}

@@ -1,0 +1,227 @@
+package dataset
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/profuser/profuser/schemas"
+)
+
+const (
+	manifestPrefix = "_MANIFEST-"
+	manifestSuffix = ".json"
+)
+
+// Manifest commits a dataset: what is in it, with checksums. The highest valid number counts.
+type Manifest struct {
+	// Number is the manifest's own, from 1.
+	Number int `json:"number"`
+	// Schema and ConfigDigest repeat the header's.
+	Schema       string `json:"schema"`
+	ConfigDigest string `json:"config_digest"`
+	// Rows, Rejects and Bytes are sums over the parts.
+	Rows    int64 `json:"rows"`
+	Rejects int64 `json:"rejects"`
+	Bytes   int64 `json:"bytes"`
+	// RejectCodes counts rejects by code.
+	RejectCodes map[string]int64 `json:"reject_codes"`
+	// Parts lists the parts 0 to n-1.
+	Parts []PartInfo `json:"parts"`
+	// Inputs are the input files that became parts, if the dataset was made from files.
+	Inputs []InputFile `json:"inputs,omitempty"`
+}
+
+// PartInfo is one part as committed.
+type PartInfo struct {
+	// Part is the number, File the name in the dataset's folder.
+	Part int    `json:"part"`
+	File string `json:"file"`
+	// Rows and Rejects count records, Bytes is the file's size, SHA256 the hex digest of its bytes.
+	Rows    int64  `json:"rows"`
+	Rejects int64  `json:"rejects"`
+	Bytes   int64  `json:"bytes"`
+	SHA256  string `json:"sha256"`
+}
+
+// InputFile is one input file and the parts it became.
+type InputFile struct {
+	// Path is the file as configured.
+	Path string `json:"path"`
+	// Bytes is its size, SHA256 the hex digest of its bytes.
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+	// FirstPart is the number of its first part, Parts how many it has.
+	FirstPart int `json:"first_part"`
+	Parts     int `json:"parts"`
+}
+
+// valid checks a manifest against its file name's number and its own sums.
+func (m *Manifest) valid(number int) error {
+	if m.Number != number {
+		return fmt.Errorf("its number is %d", m.Number)
+	}
+	var rows, size int64
+	for i, part := range m.Parts {
+		if part.Part != i || part.File != PartName(i) || len(part.SHA256) != 64 {
+			return fmt.Errorf("its entry %d is not %s with a checksum", i, PartName(i))
+		}
+		rows += part.Rows
+		size += part.Bytes
+	}
+	if rows != m.Rows || size != m.Bytes || len(m.Parts) == 0 {
+		return fmt.Errorf("its %d parts have %d rows and %d bytes, it says %d and %d", len(m.Parts), rows, size, m.Rows, m.Bytes)
+	}
+	return nil
+}
+
+// writeManifest gives m the next number and creates it, unless the newest says the same.
+func writeManifest(ctx context.Context, s Store, name string, m Manifest) (Manifest, error) {
+	for {
+		newest, highest, err := newestManifest(ctx, s, name)
+		if err != nil && !errors.Is(err, errNoManifest) {
+			return Manifest{}, err
+		}
+		m.Number = newest.Number
+		if m.Number > 0 && reflect.DeepEqual(m, newest) {
+			return newest, nil
+		}
+		m.Number = highest + 1
+		data, err := json.MarshalIndent(m, "", " ")
+		if err != nil {
+			return Manifest{}, err
+		}
+		err = s.Create(ctx, fmt.Sprintf("%s/%s%06d%s", name, manifestPrefix, m.Number, manifestSuffix), append(data, '\n'))
+		if !errors.Is(err, ErrExists) {
+			return m, err
+		}
+		// Another commit was first: look at what it wrote.
+	}
+}
+
+var errNoManifest = errors.New("no valid manifest (" + manifestPrefix + "000001" + manifestSuffix + "): the step that writes it has not finished; run it again")
+
+// newestManifest returns the valid manifest with the highest number, and the highest number of any.
+func newestManifest(ctx context.Context, s Store, name string) (m Manifest, highest int, err error) {
+	keys, err := s.List(ctx, name+"/"+manifestPrefix)
+	if err != nil {
+		return m, 0, err
+	}
+	var faults []string
+	for _, key := range slices.Backward(keys) {
+		file := strings.TrimPrefix(key, name+"/")
+		digits, ok := isManifest(file)
+		number, numberErr := strconv.Atoi(digits)
+		if !ok || numberErr != nil {
+			continue
+		}
+		highest = max(highest, number)
+		data, err := s.Read(ctx, key)
+		if err != nil {
+			return m, highest, err
+		}
+		m = Manifest{}
+		if err = json.Unmarshal(data, &m); err == nil {
+			err = m.valid(number)
+		}
+		if err == nil {
+			return m, highest, nil
+		}
+		faults = append(faults, fmt.Sprintf("%s: %v", file, err))
+	}
+	if len(faults) > 0 {
+		return Manifest{}, highest, fmt.Errorf("%w (%s)", errNoManifest, strings.Join(faults, "; "))
+	}
+	return Manifest{}, highest, errNoManifest
+}
+
+// Dataset is a committed dataset, open for reading.
+type Dataset struct {
+	// Header is the dataset's _DATASET.json.
+	Header Header
+	// Manifest is the newest valid one.
+	Manifest Manifest
+
+	store Store
+	name  string
+}
+
+// Open opens a committed dataset. A missing header or manifest, or a schema that this build cannot read, is an error
+// that names it.
+func Open(ctx context.Context, s Store, name string) (*Dataset, error) {
+	d := &Dataset{store: s, name: name}
+	var err error
+	if d.Header, err = readHeader(ctx, s, name); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%s is missing: no step has begun it (%w)", headerFile, fs.ErrNotExist)
+		}
+		return nil, fmt.Errorf("opening dataset %s in %s: %w", name, s.URL(), err)
+	}
+	if err = schemas.CheckReadable(d.Header.Schema); err != nil {
+		return nil, fmt.Errorf("opening dataset %s in %s: %w", name, s.URL(), err)
+	}
+	if d.Manifest, _, err = newestManifest(ctx, s, name); err != nil {
+		return nil, fmt.Errorf("opening dataset %s in %s: %w", name, s.URL(), err)
+	}
+	if d.Manifest.Schema != d.Header.Schema || d.Manifest.ConfigDigest != d.Header.ConfigDigest {
+		return nil, fmt.Errorf("opening dataset %s in %s: the manifest is of %s with configuration digest %q, the header of %s with %q",
+			name, s.URL(), d.Manifest.Schema, d.Manifest.ConfigDigest, d.Header.Schema, d.Header.ConfigDigest)
+	}
+	return d, nil
+}
+
+// Name returns the dataset's name, its folder in the store.
+func (d *Dataset) Name() string { return d.name }
+
+// Parts returns the number of parts.
+func (d *Dataset) Parts() int { return len(d.Manifest.Parts) }
+
+// Input names a part with its checksum, for the footer of a part that is made from it.
+func (d *Dataset) Input(part int) Input {
+	return Input{Path: d.name + "/" + PartName(part), SHA256: d.Manifest.Parts[part].SHA256}
+}
+
+// CheckTargetTokenizer refuses a fusion dataset that was made for another target tokenizer.
+func (d *Dataset) CheckTargetTokenizer(fingerprint string) error {
+	if d.Header.TargetTokenizer != fingerprint {
+		return fmt.Errorf("dataset %s in %s was made for the target tokenizer with fingerprint %q, this target has %q: fuse again for this target",
+			d.name, d.store.URL(), d.Header.TargetTokenizer, fingerprint)
+	}
+	return nil
+}
+
+// CheckSourceTokenizer refuses a dataset of distributions over another source tokenizer's vocabulary.
+func (d *Dataset) CheckSourceTokenizer(fingerprint string) error {
+	if d.Header.SourceTokenizer != fingerprint {
+		return fmt.Errorf("dataset %s in %s was made with the source tokenizer with fingerprint %q, this source has %q: make it again with this source",
+			d.name, d.store.URL(), d.Header.SourceTokenizer, fingerprint)
+	}
+	return nil
+}
+
+// Rows reads one part; its bytes must have the checksum of the manifest.
+func Rows[T any](ctx context.Context, d *Dataset, part int) ([]T, Footer, error) {
+	if part < 0 || part >= d.Parts() {
+		return nil, Footer{}, fmt.Errorf("dataset %s has the parts 0 to %d, not %d", d.name, d.Parts()-1, part)
+	}
+	key, info := d.name+"/"+PartName(part), d.Manifest.Parts[part]
+	data, err := d.store.Read(ctx, key)
+	if err != nil {
+		return nil, Footer{}, err
+	}
+	if found := digest(data); found != info.SHA256 {
+		return nil, Footer{}, fmt.Errorf("%s in %s has checksum %s and %d bytes, the manifest says %s and %d: it was changed or damaged; remove it and run the step again",
+			key, d.store.URL(), found, len(data), info.SHA256, info.Bytes)
+	}
+	rows, f, err := DecodePart[T](data)
+	if err != nil {
+		return nil, f, fmt.Errorf("%s in %s: %w", key, d.store.URL(), err)
+	}
+	return rows, f, nil
+}
