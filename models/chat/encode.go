@@ -62,7 +62,8 @@ func (f *Format) Conversation(messages []schemas.Message, text string) ([]int32,
 	if err != nil {
 		return nil, err
 	}
-	ids := f.tokenizer.Encode(before + text + after)
+	place := tokenizer.Span{Start: len(before), End: len(before) + len(text)}
+	ids, _ := f.tokenizer.EncodeQuoted(before+text+after, place)
 	skip, add := f.beginning(ids)
 	return append(slices.Clone(add), ids[skip:]...), nil
 }
@@ -83,15 +84,19 @@ func startsWith(ids, prefix []int32) bool {
 }
 
 // Encode gives the tokens of the conversation with text as the answer, and where in the text each of its
-// tokens begins. The prompt's tokens are those of the whole, so a token may reach from the
-// template into the text.
+// tokens begins. The prompt's tokens are those of the whole, so a token may reach from the template into
+// the text, but no token reaches across the end of the generation prompt: a generation could not have it.
+// Special strings in the text are ordinary text.
 func (f *Format) Encode(messages []schemas.Message, text string, closed bool) (Encoded, error) {
 	before, _, err := f.template.around(messages)
 	if err != nil {
 		return Encoded{}, err
 	}
-	// What follows the text is a special token or left out, so the text's tokens do not depend on it.
-	ids, spans := f.tokenizer.EncodeSpans(before + text)
+	prompt, err := f.template.Render(messages, true)
+	if err != nil {
+		return Encoded{}, err
+	}
+	ids, spans := f.encodeAnswer(before, text, prompt)
 	skip, add := f.beginning(ids)
 	ids, spans = ids[skip:], spans[skip:]
 	first := 0
@@ -106,7 +111,7 @@ func (f *Format) Encode(messages []schemas.Message, text string, closed bool) (E
 	for i, span := range spans[first:] {
 		start := span.Start - len(before)
 		if i == 0 {
-			start = f.firstStart(e.TextIDs[0], span, len(before), text)
+			start = f.firstStart(e.TextIDs[0], span, len(before))
 		}
 		e.Starts = append(e.Starts, int32(start))
 	}
@@ -117,9 +122,28 @@ func (f *Format) Encode(messages []schemas.Message, text string, closed bool) (E
 	return e, nil
 }
 
+// encodeAnswer tokenises before+text. What follows the text is left out: it begins with a special token or is
+// no part of a generation, so the text's tokens do not depend on it.
+func (f *Format) encodeAnswer(before, text, prompt string) ([]int32, []tokenizer.Span) {
+	place := tokenizer.Span{Start: len(before), End: len(before) + len(text)}
+	ids, spans := f.tokenizer.EncodeQuoted(before+text, place)
+	cut := len(prompt)
+	reaches := func(s tokenizer.Span) bool { return s.Start < cut && cut < s.End }
+	if !strings.HasPrefix(before, prompt) || !slices.ContainsFunc(spans, reaches) {
+		return ids, spans
+	}
+	ids, spans = f.tokenizer.EncodeSpans(prompt)
+	restIDs, restSpans := f.tokenizer.EncodeMidSpans(before[cut:] + text)
+	for i, span := range restSpans {
+		ids = append(ids, restIDs[i])
+		spans = append(spans, tokenizer.Span{Start: cut + span.Start, End: cut + span.End})
+	}
+	return ids, spans
+}
+
 // firstStart is where the text's first token begins: its end less its bytes, when it reaches into the
 // template or has a dummy prefix.
-func (f *Format) firstStart(id int32, span tokenizer.Span, place int, text string) int {
+func (f *Format) firstStart(id int32, span tokenizer.Span, place int) int {
 	content := f.tokenizer.Bytes(id)
 	size := span.End - span.Start
 	dummy := len(content) == size+1 && content[0] == ' '

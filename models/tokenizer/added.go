@@ -64,43 +64,61 @@ func (m *addedMatcher) add(token addedToken) {
 }
 
 // next finds the first added token in s at or after from; it covers s[start:end]. Without one, id is
-// -1 and start is len(s). With plain, special tokens are not looked for.
-func (m *addedMatcher) next(s string, from int, plain bool) (start, end int, id int32) {
+// -1 and start is len(s). Special strings that reach into the quoted part of the text, to which o maps
+// positions of s, are not looked for, and no token takes white space of that part along from outside.
+func (m *addedMatcher) next(s string, from int, o *offsets, quoted Span) (start, end int, id int32) {
 	if !m.any {
 		return len(s), len(s), -1
 	}
 	for i := from; i < len(s); {
-		token := m.matchAt(s, i, plain)
+		token := m.matchAt(s, i, o, quoted)
 		if token == nil {
 			i++
 			continue
 		}
-		start, end = i, i+len(token.pattern)
+		start, end := i, i+len(token.pattern)
 		if token.singleWord && (isWordBefore(s, start) || isWordAfter(s, end)) {
 			i = end
 			continue
 		}
-		if token.lstrip {
-			start = from + len(strings.TrimRightFunc(s[from:start], isSpace))
+		within := quoted.holds(o.text(start))
+		for token.lstrip && start > from {
+			r, size := utf8.DecodeLastRuneInString(s[from:start])
+			if !isSpace(r) || !within && quoted.holds(o.text(start-size)) {
+				break
+			}
+			start -= size
 		}
-		if token.rstrip {
-			end = len(s) - len(strings.TrimLeftFunc(s[end:], isSpace))
+		for token.rstrip && end < len(s) {
+			r, size := utf8.DecodeRuneInString(s[end:])
+			if !isSpace(r) || !within && quoted.holds(o.text(end)) {
+				break
+			}
+			end += size
 		}
 		return start, end, token.id
 	}
 	return len(s), len(s), -1
 }
 
-// matchAt is the longest added token at s[i:], or nil.
-func (m *addedMatcher) matchAt(s string, i int, plain bool) *addedToken {
+// matchAt is the longest added token at s[i:] that may be used there, or nil.
+func (m *addedMatcher) matchAt(s string, i int, o *offsets, quoted Span) *addedToken {
 	bucket := m.byFirst[s[i]]
 	for k := range bucket {
-		if !(plain && bucket[k].special) && strings.HasPrefix(s[i:], bucket[k].pattern) {
-			return &bucket[k]
+		token := &bucket[k]
+		if !strings.HasPrefix(s[i:], token.pattern) {
+			continue
 		}
+		if token.special && o.text(i) < quoted.End && o.text(i+len(token.pattern)) > quoted.Start {
+			continue
+		}
+		return token
 	}
 	return nil
 }
+
+// holds says whether a position lies in the span.
+func (s Span) holds(position int) bool { return s.Start <= position && position < s.End }
 
 func isSpace(r rune) bool { return unicode.Is(unicode.White_Space, r) }
 

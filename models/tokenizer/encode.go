@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"math"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -9,37 +10,36 @@ import (
 // Encode gives the ids of a text. Special strings in it become special tokens; nothing is put before or
 // after it (see Specials). Invalid UTF-8 is read as U+FFFD.
 func (t *Tokenizer) Encode(text string) []int32 {
-	e := t.encoder(false, false)
+	e := t.encoder()
 	defer e.release()
 	e.encode(text)
-	return append([]int32(nil), e.ids...)
+	return e.result()
 }
 
 // EncodeSpans gives the same ids and the bytes of the text that each token covers. The spans follow one
 // another from 0 to len(text); a token that is only the dummy prefix has an empty span at its place. Where
 // normalisation rewrote a character, the tokens inside it share its bytes.
 func (t *Tokenizer) EncodeSpans(text string) ([]int32, []Span) {
-	e := t.encoder(false, true)
+	return t.EncodeQuoted(text, Span{})
+}
+
+// EncodeQuoted is EncodeSpans of a text of which one part is quoted: a special string that reaches into
+// that part is ordinary text. An answer that is put into a conversation cannot end it in this way.
+func (t *Tokenizer) EncodeQuoted(text string, quoted Span) ([]int32, []Span) {
+	e := t.encoder()
 	defer e.release()
+	e.track, e.quoted = true, quoted
 	e.encode(text)
-	spans := make([]Span, len(e.ids))
-	start := 0
-	for i, end := range e.ends {
-		if i == len(e.ends)-1 {
-			end = int32(len(text)) // characters without any token at the end
-		}
-		spans[i] = Span{start, int(end)}
-		start = int(end)
-	}
-	return append([]int32(nil), e.ids...), spans
+	return e.result(), e.spans(len(text))
 }
 
 // EncodeMidText gives the ids of bytes that stand in the middle of a text: no dummy prefix, special
 // strings are ordinary text. The longest valid UTF-8 prefix is encoded as text, each byte after it as
 // its own token; a byte without token gives nothing.
 func (t *Tokenizer) EncodeMidText(text []byte) []int32 {
-	e := t.encoder(true, false)
+	e := t.encoder()
 	defer e.release()
+	e.mid, e.quoted = true, Span{0, math.MaxInt}
 	valid := validPrefix(text)
 	e.encode(string(text[:valid]))
 	for _, b := range text[valid:] {
@@ -47,7 +47,17 @@ func (t *Tokenizer) EncodeMidText(text []byte) []int32 {
 			e.ids = append(e.ids, id)
 		}
 	}
-	return append([]int32(nil), e.ids...)
+	return e.result()
+}
+
+// EncodeMidSpans is EncodeMidText of a string with the spans of its tokens; invalid UTF-8 is read as
+// U+FFFD.
+func (t *Tokenizer) EncodeMidSpans(text string) ([]int32, []Span) {
+	e := t.encoder()
+	defer e.release()
+	e.mid, e.track, e.quoted = true, true, Span{0, math.MaxInt}
+	e.encode(text)
+	return e.result(), e.spans(len(text))
 }
 
 func validPrefix(text []byte) int {
@@ -64,8 +74,9 @@ func validPrefix(text []byte) int {
 // encoder is the work space of one call.
 type encoder struct {
 	t       *Tokenizer
-	mid     bool    // in the middle of a text: no prefix, no special tokens
+	mid     bool    // in the middle of a text: nothing is put in front
 	track   bool    // fill ends
+	quoted  Span    // part of the text without special strings
 	ids     []int32 // result
 	ends    []int32 // where each id ends in the text
 	symbols []symbol
@@ -76,9 +87,9 @@ type encoder struct {
 
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
-func (t *Tokenizer) encoder(mid, track bool) *encoder {
+func (t *Tokenizer) encoder() *encoder {
 	e := encoders.Get().(*encoder)
-	e.t, e.mid, e.track = t, mid, track
+	e.t, e.mid, e.track, e.quoted = t, false, false, Span{}
 	e.ids, e.ends = e.ids[:0], e.ends[:0]
 	return e
 }
@@ -88,12 +99,29 @@ func (e *encoder) release() {
 	encoders.Put(e)
 }
 
+// result copies the ids; it is never nil.
+func (e *encoder) result() []int32 { return append(make([]int32, 0, len(e.ids)), e.ids...) }
+
+// spans makes spans of the ends; characters without any token at the end go to the last.
+func (e *encoder) spans(size int) []Span {
+	spans := make([]Span, len(e.ends))
+	start := 0
+	for i, end := range e.ends {
+		spans[i] = Span{start, int(end)}
+		start = int(end)
+	}
+	if len(spans) > 0 {
+		spans[len(spans)-1].End = size
+	}
+	return spans
+}
+
 // encode handles the added tokens of the text as written and the stretches between them.
 func (e *encoder) encode(text string) {
 	valid, at := validUTF8(text, e.track)
 	whole := &offsets{at: at}
 	for from := 0; from < len(valid); {
-		start, end, id := e.t.literal.next(valid, from, e.mid)
+		start, end, id := e.t.literal.next(valid, from, whole, e.quoted)
 		if start > from {
 			e.stretch(valid[from:start], &offsets{start: from, outer: whole}, from == 0)
 		}
@@ -109,7 +137,7 @@ func (e *encoder) stretch(s string, o *offsets, first bool) {
 	s, at := e.t.normalizer.apply(s, e.mid, e.track)
 	o = &offsets{at: at, outer: o}
 	for from := 0; from < len(s); {
-		start, end, id := e.t.normal.next(s, from, e.mid)
+		start, end, id := e.t.normal.next(s, from, o, e.quoted)
 		if start > from {
 			e.pieces(s[from:start], &offsets{start: from, outer: o}, first && from == 0)
 		}
