@@ -1,0 +1,155 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sort"
+
+	"github.com/gomlx/compute"
+	_ "github.com/gomlx/compute/gobackend" // the backend that needs no cgo
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/optim"
+)
+
+// DefaultBackend runs everywhere and needs no cgo.
+const DefaultBackend = "go:ops_sequential"
+
+// Build makes the graph of one micro-batch. It returns scalar sums to report and the scalar to differentiate (which may
+// be an objective.Backward: its value is never computed).
+type Build func(scope *model.Scope, inputs []*graph.Node) (sums []*graph.Node, backward *graph.Node)
+
+// Learner trains the weights of a store. It is not safe for concurrent use.
+//
+// Invariant between steps: every weight, its gradient and its moments have equal length; gradients are all zero or
+// belong to the step under way.
+type Learner struct {
+	optimizer  optim.AdamW
+	store      *model.Store
+	exec       *model.Exec
+	names      []string
+	weights    []*tensors.Tensor
+	parameters []*optim.Parameter
+	gradients  [][]float32
+	dirty      bool // gradients hold something
+	step       int
+}
+
+// NewLearner prepares the training of all variables of a store on a backend ("" is DefaultBackend).
+func NewLearner(backend string, store *model.Store, optimizer optim.AdamW, build Build) (*Learner, error) {
+	if backend == "" {
+		backend = DefaultBackend
+	}
+	b, err := compute.NewWithConfig(backend)
+	if err != nil {
+		return nil, fmt.Errorf("opening trainer.backend %q: %w", backend, err)
+	}
+	l := &Learner{optimizer: optimizer, store: store}
+	for v := range store.IterVariables() {
+		l.names = append(l.names, decoder.TensorName(v.Path()))
+	}
+	sort.Strings(l.names)
+	variables := make([]*model.Variable, len(l.names))
+	for i, name := range l.names {
+		variables[i] = store.GetVariable(decoder.Path(name))
+		value, err := variables[i].Value()
+		if err != nil {
+			return nil, fmt.Errorf("preparing weight %s: %w", name, err)
+		}
+		l.weights = append(l.weights, value)
+		l.parameters = append(l.parameters, optim.NewParameter(name, value.Size(), value.Rank()))
+		l.gradients = append(l.gradients, make([]float32, value.Size()))
+	}
+	l.exec, err = model.NewExec(b, store, func(scope *model.Scope, inputs []*graph.Node) []*graph.Node {
+		sums, backward := build(scope, inputs)
+		nodes := make([]*graph.Node, len(variables))
+		for i, v := range variables {
+			nodes[i] = v.NodeValue(backward.Graph())
+		}
+		return append(sums, graph.Gradient(backward, nodes...)...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing the training graph: %w", err)
+	}
+	return l, nil
+}
+
+// Accumulate adds the gradients of one micro-batch to the step under way and returns its sums.
+func (l *Learner) Accumulate(inputs ...any) (sums []float64, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("building the training graph: %v", r)
+		}
+	}()
+	out, err := l.exec.Call(inputs...)
+	if err != nil {
+		return nil, fmt.Errorf("running the training graph: %w", err)
+	}
+	count := len(out) - len(l.weights)
+	for _, t := range out[:count] {
+		sums = append(sums, float64(tensors.ToScalar[float32](t)))
+	}
+	for i, t := range out[count:] {
+		err = errors.Join(err, tensors.ConstFlatData(t, func(flat []float32) {
+			if !l.dirty {
+				copy(l.gradients[i], flat)
+				return
+			}
+			add(l.gradients[i], flat)
+		}))
+	}
+	l.dirty = true
+	for _, t := range out {
+		err = errors.Join(err, t.FinalizeAll())
+	}
+	return sums, err
+}
+
+func add(to, from []float32) {
+	from = from[:len(to)]
+	for i := range to {
+		to[i] += from[i]
+	}
+}
+
+// Apply ends a step: the summed gradients times scale are clipped and applied at a learning rate. It returns the norm
+// before clipping. A norm that is not finite is an error of kind ErrNotFinite: nothing is applied and the gradients are
+// dropped.
+func (l *Learner) Apply(rate, scale float64) (norm float64, err error) {
+	if !l.dirty {
+		return 0, errors.New("applying a step without a batch")
+	}
+	l.dirty = false
+	norm = optim.Norm(l.gradients, scale)
+	if math.IsNaN(norm) || math.IsInf(norm, 0) {
+		return norm, ErrNotFinite
+	}
+	l.step++
+	scale *= l.optimizer.ClipFactor(norm)
+	for i, p := range l.parameters {
+		var updateErr error
+		err := tensors.MutableFlatData(l.weights[i], func(w []float32) {
+			updateErr = l.optimizer.Update(p, w, l.gradients[i], l.step, rate, scale)
+		})
+		if err = errors.Join(err, updateErr); err != nil {
+			return norm, fmt.Errorf("updating weight %s: %w", p.Name, err)
+		}
+	}
+	return norm, nil
+}
+
+// Drop forgets the step under way.
+func (l *Learner) Drop() { l.dirty = false }
+
+// Step is the number of steps applied.
+func (l *Learner) Step() int { return l.step }
+
+// Store returns the weights.
+func (l *Learner) Store() *model.Store { return l.store }
+
+// ErrNotFinite says that a gradient was NaN or infinite.
+var ErrNotFinite = errors.New("the gradient is not finite")
