@@ -1,0 +1,56 @@
+package sink
+
+import (
+	"context"
+	"slices"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+)
+
+// Part is one part's number: the element of every job.
+type Part struct {
+	// Number is the part's, from 0.
+	Number int64
+}
+
+// Range is the part numbers from From to To-1.
+type Range struct{ From, To int }
+
+// Ranges packs sorted part numbers, so that a job of many parts has a small graph.
+func Ranges(numbers []int) []Range {
+	var ranges []Range
+	for _, n := range slices.Sorted(slices.Values(numbers)) {
+		if last := len(ranges) - 1; last >= 0 && ranges[last].To == n {
+			ranges[last].To++
+		} else {
+			ranges = append(ranges, Range{n, n + 1})
+		}
+	}
+	return ranges
+}
+
+func init() {
+	register.DoFn3x0[context.Context, []byte, func(Part)](&numbersFn{})
+	register.Emitter1[Part]()
+}
+
+// Numbers -> PCollection<Part>: each part number once, spread over the workers.
+func Numbers(s beam.Scope, numbers []int) beam.PCollection {
+	s = s.Scope("sink.Numbers")
+	return beam.Reshuffle(s, beam.ParDo(s, &numbersFn{Ranges: Ranges(numbers)}, beam.Impulse(s)))
+}
+
+// numbersFn emits the numbers on the worker: a graph that lists them would be large.
+type numbersFn struct {
+	Ranges []Range
+}
+
+// ProcessElement emits every number.
+func (f *numbersFn) ProcessElement(_ context.Context, _ []byte, emit func(Part)) {
+	for _, r := range f.Ranges {
+		for n := r.From; n < r.To; n++ {
+			emit(Part{Number: int64(n)})
+		}
+	}
+}
