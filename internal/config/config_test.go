@@ -1,0 +1,330 @@
+package config
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+const minimal = `
+prompts: {files: [p.jsonl]}
+models: [{name: t, path: m/t}, {name: s, path: m/s}, {name: j, path: m/j}]
+target: {model: t}
+sources: [s]
+reward: {models: [j]}
+`
+
+// load parses text as dir/fusion.yaml without looking for files.
+func load(text string, set ...string) (*Config, error) {
+	return parse("dir/fusion.yaml", []byte(text), set, false)
+}
+
+func mustLoad(t *testing.T, text string, set ...string) *Config {
+	t.Helper()
+	c, err := load(text, set...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestDefaults(t *testing.T) {
+	c := mustLoad(t, minimal)
+	want := &Config{
+		Version: 1, Seed: 1, Out: "dir/out",
+		Prompts: Prompts{Files: []string{"dir/p.jsonl"}, Columns: Columns{"messages", "reference", "id", "tags"}, Turns: "last", PartRows: 256, Holdout: 0.02},
+		Target:  Target{Model: "t", Compete: true}, Sources: []string{"s"},
+		Generate:     Generate{Temperature: 0.7, TopP: 0.95, MaxNewTokens: 1024, Samples: 1, MaxRejects: 0.01},
+		Truncate:     Truncate{Mass: 0.99, TopK: 32, MinProb: 0.001},
+		Reward:       Reward{Models: []string{"j"}, MaxRejects: 0.01},
+		CrossEntropy: CrossEntropy{MaxRejects: 0.01},
+		Advantage: Advantage{
+			CrossEntropy: "per_byte",
+			Inference:    Inference{Method: "vote", Filters: Filters{Unfinished: true, Empty: true, MaxRepeat: 0.5}},
+			Training:     Training{Method: "min_ce", Temperature: 1, Weights: "ce"},
+		},
+		Align:      Align{Method: "exact", Fallback: "none"},
+		Fuse:       Fuse{Keep: "winner", TargetWins: "keep", MaxRejects: 0.01},
+		Objective:  Objective{Beta: 0.1, Divergence: "kl", Rest: "bucket", Temperature: 1, Normalize: "example"},
+		Curriculum: Curriculum{Kind: "progressive", Epochs: []int{1, 2}},
+		Trainer: Trainer{
+			Backend: "go:ops_sequential", BatchPrompts: 128, MaxLength: 2048, LearningRate: 1e-5, Warmup: 0.008, WeightDecay: 0.1, Clip: 1,
+			KeepLast: 2, KeepEpochs: true, MaxBadSteps: 3,
+		},
+		Evaluate: Evaluate{MaxNewTokens: 64, MaxRejects: 0.01},
+		Runner:   Runner{Name: "prism"},
+		dir:      "dir",
+	}
+	for _, name := range []string{"t", "s", "j"} {
+		want.Models = append(want.Models, Model{Name: name, Path: "dir/m/" + name, ChatTemplate: "auto", EndOfTurn: "auto", BOS: "auto"})
+	}
+	if diff := cmp.Diff(want, c, cmp.AllowUnexported(Config{}), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"t", "s"}, c.Competitors()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestFaults: testdata/faults holds configurations and what is said of them; --set options stand as set= arguments.
+func TestFaults(t *testing.T) {
+	datadriven.RunTest(t, "testdata/faults", func(t *testing.T, d *datadriven.TestData) string {
+		var set []string
+		for _, arg := range d.CmdArgs {
+			if arg.Key == "set" {
+				set = append(set, strings.Join(arg.Vals, ", "))
+			}
+		}
+		text := d.Input
+		if d.Cmd == "minimal-and" {
+			text = strings.TrimLeft(minimal, "\n") + d.Input
+		}
+		_, err := load(text, set...)
+		if err == nil {
+			return "ok\n"
+		}
+		return err.Error() + "\n"
+	})
+}
+
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "fusion.yaml")
+	if err := os.WriteFile(file, []byte(minimal), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(file, nil)
+	want := []string{
+		"fusion.yaml:2: prompts.files[0]: is " + dir + "/p.jsonl, which does not exist, want a file",
+		"fusion.yaml:3: models[0].path: is " + dir + "/m/t, which does not exist, want a directory",
+		"fusion.yaml:3: models[1].path", "fusion.yaml:3: models[2].path",
+	}
+	if lines := strings.Split(err.Error(), "\n"); len(lines) != len(want) {
+		t.Errorf("%d faults, want %d:\n%s", len(lines), len(want), err)
+	}
+	for _, part := range want {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("no fault %q in\n%s", part, err)
+		}
+	}
+	for _, name := range []string{"t", "s", "j"} {
+		if err := os.MkdirAll(filepath.Join(dir, "m", name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = Load(file, []string{"prompts.files=[m]"})
+	if err == nil || !strings.Contains(err.Error(), "--set prompts.files=[m]: prompts.files[0]: is "+dir+"/m, want a file") {
+		t.Errorf("a folder as prompts: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "p.jsonl"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(file, []string{"out=gs://bucket/run", "generate.temperature=0", "sources=[s]"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Out != "gs://bucket/run" || c.Generate.Temperature != 0 {
+		t.Errorf("--set had no effect: out %s, temperature %g", c.Out, c.Generate.Temperature)
+	}
+	if _, err := Load(filepath.Join(dir, "none.yaml"), nil); err == nil || !strings.Contains(err.Error(), "profuser init") {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+func TestPrintIsReadBack(t *testing.T) {
+	c := mustLoad(t, minimal, "out=/abs/out", "trainer.learning_rate=3e-4", `advantage.inference.filters.refusals=["I can't", "no: really", "1"]`,
+		"models=[{name: t, path: /m/t, context: 512}, {name: s, path: /m/s, chat_template: llama-2}, {name: j, path: '/m/a j'}]",
+		"prompts.files=[/p]", "runner.options={b: 2, a: 'x y'}")
+	var printed bytes.Buffer
+	if err := c.Print(&printed); err != nil {
+		t.Fatal(err)
+	}
+	again := mustLoad(t, printed.String())
+	if diff := cmp.Diff(c, again, cmp.AllowUnexported(Config{}), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("printed and read back (-want +got):\n%s\n%s", diff, printed.String())
+	}
+}
+
+func TestInit(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "fusion.yaml")
+	if err := WriteInit(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteInit(file); err == nil || !strings.Contains(err.Error(), "exists already") {
+		t.Errorf("a second init: %v", err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := mustLoad(t, string(text))
+	bare := mustLoad(t, minimal)
+	if diff := cmp.Diff(bare.Trainer, first.Trainer); diff != "" {
+		t.Error(diff)
+	}
+	// Every key, with the # before it taken away, is valid too and changes nothing.
+	var all strings.Builder
+	for line := range strings.Lines(string(text)) {
+		all.WriteString(strings.Replace(line, "#", "", strings.Count(line, "#")*boolInt(!strings.Contains(line, "# "))))
+	}
+	if diff := cmp.Diff(first, mustLoad(t, all.String()), cmp.AllowUnexported(Config{})); diff != "" {
+		t.Errorf("defaults written out change something:\n%s", diff)
+	}
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func TestReferenceIsCurrent(t *testing.T) {
+	want, err := Reference()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Error("docs/configuration.md is not what the types say: run go generate ./internal/config")
+	}
+}
+
+func TestDemoConfiguration(t *testing.T) {
+	data, err := os.ReadFile("../../fusion.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parse("../../fusion.yaml", data, nil, false); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTags: every key has a comment, and a default or a reason for none; every number has an interval.
+func TestTags(t *testing.T) {
+	texts, err := comments()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var walk func(typ reflect.Type)
+	walk = func(typ reflect.Type) {
+		for i := range typ.NumField() {
+			field := typ.Field(i)
+			if _, ok := field.Tag.Lookup("yaml"); !ok {
+				continue
+			}
+			name := typ.Name() + "." + field.Name
+			if texts[name] == "" {
+				t.Errorf("%s has no comment", name)
+			}
+			inner := field.Type
+			for inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice {
+				inner = inner.Elem()
+			}
+			if inner.Kind() == reflect.Struct {
+				walk(inner)
+				continue
+			}
+			if _, ok := field.Tag.Lookup("default"); !ok && field.Tag.Get("required") == "" {
+				t.Errorf("%s has neither a default nor required", name)
+			}
+			if number := inner.Kind() == reflect.Int || inner.Kind() == reflect.Float64; number {
+				low, high, ok := strings.Cut(strings.Trim(field.Tag.Get("allow"), "[]()"), ", ")
+				_, lowErr := strconv.ParseFloat(low, 64)
+				_, highErr := strconv.ParseFloat(high, 64)
+				if !ok || lowErr != nil || highErr != nil {
+					t.Errorf("%s has no interval, but %q", name, field.Tag.Get("allow"))
+				}
+			}
+		}
+	}
+	walk(reflect.TypeFor[Config]())
+}
+
+func TestDigest(t *testing.T) {
+	steps := []string{"ingest", "generate/t", "generate/s", "reward/j", "crossentropy/s", "fuse", "train", "evaluate/s", "evaluate/fused"}
+	base := mustLoad(t, minimal)
+	for _, step := range steps {
+		if base.Digest(step) == "" {
+			t.Errorf("no digest of %s", step)
+		}
+	}
+	if base.Digest("paint") != "" {
+		t.Error("an unknown step has a digest")
+	}
+	for _, test := range []struct {
+		set     string
+		changed string // the steps whose digest changes
+	}{
+		{"generate.max_rejects=0.5", ""},
+		{"out=elsewhere", ""},
+		{"trainer.keep_last=9", ""},
+		{"runner.options={a: b}", ""},
+		{"prompts.files=[q.jsonl]", ""},
+		{"objective.beta=0.5", "train evaluate/fused"},
+		{"trainer.learning_rate=1e-3", "train evaluate/fused"},
+		{"prompts.holdout=0.1", "train evaluate/fused"},
+		{"fuse.keep=all", "fuse train evaluate/fused"},
+		{"advantage.cross_entropy=per_token", "fuse train evaluate/fused"},
+		{"generate.temperature=0", "generate/t generate/s reward/j fuse train evaluate/fused"},
+		{"truncate.top_k=10", "generate/t generate/s reward/j crossentropy/s fuse train evaluate/fused"},
+		{"prompts.part_rows=64", "ingest generate/t generate/s reward/j crossentropy/s fuse train evaluate/fused"},
+		{"evaluate.max_new_tokens=8", "evaluate/s evaluate/fused"},
+		{"models=[{name: t, path: m/t}, {name: s, path: m/s}, {name: j, path: m/k}]", "reward/j fuse train evaluate/fused"},
+	} {
+		c := mustLoad(t, minimal, test.set)
+		var changed []string
+		for _, step := range steps {
+			if c.Digest(step) != base.Digest(step) {
+				changed = append(changed, step)
+			}
+		}
+		if got := strings.Join(changed, " "); got != test.changed {
+			t.Errorf("%s changes %q, want %q", test.set, got, test.changed)
+		}
+	}
+	moved, err := parse("/elsewhere/fusion.yaml", []byte(minimal), nil, false)
+	if err != nil || moved.Digest("train") != base.Digest("train") {
+		t.Errorf("a moved project has another digest (%v)", err)
+	}
+}
+
+// FuzzParse: any bytes give a configuration or faults, never a panic; a configuration is printed and read back.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(minimal))
+	f.Add([]byte("models: [{name: a, path: b, endpoint: {urls: [x], model: y, timeout: 1s}}]\n? a\n"))
+	f.Add([]byte("a: &x 1\nb: *x\n<<: {c: !!int 3}\n"))
+	f.Add([]byte("- 1\n--- \nseed: 0x10\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		start := time.Now()
+		c, err := load(string(data))
+		if time.Since(start) > 10*time.Second {
+			t.Skip("slow YAML")
+		}
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("faults without text")
+			}
+			return
+		}
+		var printed bytes.Buffer
+		if err := c.Print(&printed); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := load(printed.String()); err != nil {
+			t.Errorf("printed form is refused: %v\n%s", err, printed.String())
+		}
+	})
+}

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Digest returns a stable hash of exactly the keys that a step's rows depend on, those of the steps before it included:
+//
+//	ingest, generate/<model>, reward/<model>, crossentropy/<model>, fuse, train, evaluate/<model>
+//
+// Without /<model>, a step's digest covers all its models; evaluate/fused stands for the trained model. What a step
+// only tolerates (max_rejects), where things lie (out, a moved project) and how it is run (runner) do not count. The
+// contents of files (prompts, models) are not in it: the caller adds their digests. An unknown step gives "".
+func (c *Config) Digest(step string) string {
+	step, model, _ := strings.Cut(step, "/")
+	depends, ok := c.depends(step, model)
+	if !ok {
+		return ""
+	}
+	data, err := json.Marshal(depends)
+	if err != nil {
+		return "" // maps, texts and finite numbers only
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// depends lists what a step depends on.
+func (c *Config) depends(step, model string) (map[string]any, bool) {
+	d := map[string]any{"version": c.Version, "step": step}
+	switch step {
+	case "ingest":
+		d["prompts"] = []any{c.Prompts.Columns, c.Prompts.Turns, c.Prompts.PartRows}
+	case "generate":
+		g := c.Generate
+		d["before"] = c.Digest("ingest")
+		d["generate"] = []any{g.Temperature, g.TopP, g.MaxNewTokens, g.Samples, c.Seed}
+		d["truncate"] = c.Truncate
+		d["models"] = c.identities(model, c.Competitors())
+	case "reward":
+		d["before"] = c.Digest("generate")
+		d["models"] = c.identities(model, c.Reward.Models)
+	case "crossentropy":
+		d["before"] = c.Digest("ingest")
+		d["truncate"] = c.Truncate
+		d["models"] = c.identities(model, c.Competitors())
+	case "fuse":
+		d["before"] = []string{c.Digest("reward"), c.Digest("crossentropy")}
+		d["target"] = c.Target
+		d["sources"] = c.Sources
+		d["advantage"] = c.Advantage
+		d["align"] = c.Align
+		d["fuse"] = []string{c.Fuse.Keep, c.Fuse.TargetWins}
+	case "train":
+		t := c.Trainer
+		d["before"] = c.Digest("fuse")
+		d["holdout"] = c.Prompts.Holdout
+		d["objective"] = c.Objective
+		d["curriculum"] = c.Curriculum
+		d["trainer"] = []any{c.Seed, t.BatchPrompts, t.MaxLength, t.LearningRate, t.Warmup, t.WeightDecay, t.Clip}
+	case "evaluate":
+		d["max_new_tokens"] = c.Evaluate.MaxNewTokens
+		if model == fused || model == "" {
+			d["fused"] = c.Digest("train")
+		}
+		if model != fused {
+			d["models"] = c.identities(model, c.Competitors())
+		}
+	default:
+		return nil, false
+	}
+	return d, true
+}
+
+// fused is the trained model's name in evaluations.
+const fused = "fused"
+
+// identities describes one model, or all of names where model is "": its entry, with the path relative to the
+// configuration file, so that a project can move.
+func (c *Config) identities(model string, names []string) []Model {
+	if model != "" {
+		names = []string{model}
+	}
+	var entries []Model
+	for _, m := range c.Models {
+		if !slices.Contains(names, m.Name) {
+			continue
+		}
+		for _, path := range []*string{&m.Path, &m.Tokenizer} {
+			if relative, err := filepath.Rel(c.dir, *path); err == nil && *path != "" {
+				*path = filepath.ToSlash(relative)
+			}
+		}
+		entries = append(entries, m)
+	}
+	slices.SortFunc(entries, func(a, b Model) int { return slices.Index(names, a.Name) - slices.Index(names, b.Name) })
+	return entries
+}

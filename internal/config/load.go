@@ -1,0 +1,174 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Load reads fusion.yaml, applies the --set options (key=value, the value in YAML), resolves paths against the file's
+// folder and checks everything. Its error is Faults: everything that is wrong, one a line. A file that cannot be read
+// is an error of its own.
+func Load(path string, set []string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w (profuser init writes a first one)", err)
+	}
+	return parse(path, data, set, true)
+}
+
+// parse is Load without the file; look says whether files named must be there.
+func parse(path string, data []byte, set []string, look bool) (*Config, error) {
+	var faults Faults
+	r := reader{file: path, faults: &faults}
+	root := r.parse(data)
+	if root == nil {
+		return nil, faults
+	}
+	if root.kind == mapping {
+		for _, option := range set {
+			r.set(root, option)
+		}
+	}
+	c := &Config{dir: filepath.Dir(path)}
+	d := &decoder{faults: &faults, where: map[string]string{}}
+	d.section(root, "", path+":1", reflect.ValueOf(c).Elem())
+	check := checker{c: c, decoder: d, look: look}
+	check.names()
+	check.paths(reflect.ValueOf(c).Elem(), "", "")
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return c, nil
+}
+
+// checker checks what no single key can: names that refer to models, and files.
+type checker struct {
+	*decoder
+	c    *Config
+	look bool
+}
+
+func (d checker) fault(key, format string, args ...any) {
+	where := d.where[key]
+	if where == "" {
+		where = d.where[key[:max(0, strings.LastIndexAny(key, ".["))]]
+	}
+	d.faults.add(where, key, format, args...)
+}
+
+// names checks models and the references to them.
+func (d checker) names() {
+	var known []string
+	for i, m := range d.c.Models {
+		key := fmt.Sprintf("models[%d]", i)
+		if m.Name != "" && (strings.ContainsAny(m.Name, `/\`+"\x00") || strings.HasPrefix(m.Name, ".")) {
+			d.fault(key+".name", "is %q, want a name that can be a folder: no slash, no dot at the start", m.Name)
+		}
+		if slices.Contains(known, m.Name) {
+			d.fault(key+".name", "is %q, which an earlier model has too", m.Name)
+		}
+		known = append(known, m.Name)
+		switch {
+		case m.Endpoint != nil && m.Path != "":
+			d.fault(key+".endpoint", "stands beside path, want one of the two")
+		case m.Endpoint != nil:
+			d.fault(key+".endpoint", "is not supported by this version, want path: a model directory run in the process")
+		case m.Path == "":
+			d.fault(key+".path", "is missing, want a Hugging Face model directory")
+		}
+	}
+	refer := func(key, name string) {
+		if name != "" && !slices.Contains(known, name) {
+			d.fault(key, "is %q, want a name from models: %s", name, strings.Join(known, ", "))
+		}
+	}
+	refer("target.model", d.c.Target.Model)
+	d.references("sources", d.c.Sources, refer)
+	d.references("reward.models", d.c.Reward.Models, refer)
+	if i := slices.Index(d.c.Sources, d.c.Target.Model); i >= 0 && d.c.Target.Model != "" {
+		d.fault(fmt.Sprintf("sources[%d]", i), "is the target, which competes anyway (target.compete), want other models")
+	}
+	if n := len(d.c.Curriculum.Epochs); n != 2 {
+		d.fault("curriculum.epochs", "has %d entries, want 2: one for each stage of progressive", n)
+	}
+}
+
+func (d checker) references(key string, names []string, refer func(key, name string)) {
+	for i, name := range names {
+		at := fmt.Sprintf("%s[%d]", key, i)
+		refer(at, name)
+		if slices.Index(names, name) < i {
+			d.fault(at, "is %q, which stands in the list already", name)
+		}
+	}
+}
+
+// paths resolves and checks every value whose tag has a path, at any depth.
+func (d checker) paths(v reflect.Value, key, want string) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			d.paths(v.Elem(), key, want)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			field := v.Type().Field(i)
+			if name, ok := field.Tag.Lookup("yaml"); ok {
+				d.paths(v.Field(i), join(key, name), field.Tag.Get("path"))
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			d.paths(v.Index(i), fmt.Sprintf("%s[%d]", key, i), want)
+		}
+	case reflect.String:
+		if want != "" && v.String() != "" && !strings.Contains(v.String(), "://") {
+			v.SetString(d.c.resolve(v.String()))
+			d.exists(v.String(), key, want)
+		}
+	}
+}
+
+// resolve makes a path relative to the configuration file's folder.
+func (c *Config) resolve(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(c.dir, path)
+}
+
+func (d checker) exists(path, key, want string) {
+	if !d.look || want == "out" {
+		return
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.fault(key, "is %s, which does not exist, want a %s", path, map[string]string{"dir": "directory", "file": "file"}[want])
+	case err != nil:
+		d.fault(key, "is %s, which cannot be read: %v", path, err)
+	case info.IsDir() != (want == "dir"):
+		d.fault(key, "is %s, want a %s", path, map[string]string{"dir": "directory", "file": "file"}[want])
+	}
+}
+
+// Model returns the entry of models with a name; Load has checked that those referred to are there.
+func (c *Config) Model(name string) (Model, bool) {
+	i := slices.IndexFunc(c.Models, func(m Model) bool { return m.Name == name })
+	if i < 0 {
+		return Model{}, false
+	}
+	return c.Models[i], true
+}
+
+// Competitors returns the names of the models that answer and read every prompt, in the order of ties: the target,
+// then the sources. With target.compete false the target is among them but cannot win.
+func (c *Config) Competitors() []string {
+	return append([]string{c.Target.Model}, c.Sources...)
+}

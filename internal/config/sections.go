@@ -1,0 +1,282 @@
+package config
+
+import "time"
+
+// Config is the whole of fusion.yaml, resolved. Tags of a field: yaml is its key; default its value when absent;
+// allow an interval or the words allowed; required marks keys without a default; example stands in a new file; path
+// says that the value is a file or folder, relative to the configuration file.
+type Config struct {
+	// Version of this format.
+	Version int `yaml:"version" default:"1" allow:"[1, 1]"`
+	// Seed of everything random: sampling, shuffling, tie-breaking.
+	Seed int64 `yaml:"seed" default:"1" allow:"[0, inf)"`
+	// Where everything is written: a local folder, gs:// or s3://. The flag --out replaces it, relative to the current folder.
+	Out string `yaml:"out" default:"out" path:"out"`
+	// The conversations to fuse on.
+	Prompts Prompts `yaml:"prompts"`
+	// Everything that can be run, by name.
+	Models []Model `yaml:"models" required:"true" example:"[{name: target, path: models/target}, {name: helper, path: models/helper}, {name: judge, path: models/judge}]"`
+	// The model that is trained.
+	Target Target `yaml:"target"`
+	// Names of the other models whose knowledge is fused. Ties go to the target, then in this order.
+	Sources []string `yaml:"sources" required:"true" example:"[helper]"`
+	// How sources write their answers.
+	Generate Generate `yaml:"generate"`
+	// Which entries of a distribution are stored.
+	Truncate Truncate `yaml:"truncate"`
+	// Scores of the answers.
+	Reward Reward `yaml:"reward"`
+	// Reading the references.
+	CrossEntropy CrossEntropy `yaml:"crossentropy"`
+	// Who wins a prompt.
+	Advantage Advantage `yaml:"advantage"`
+	// Moving distributions to the target's tokens.
+	Align Align `yaml:"align"`
+	// What becomes a fusion example.
+	Fuse Fuse `yaml:"fuse"`
+	// The loss.
+	Objective Objective `yaml:"objective"`
+	// The stages of training.
+	Curriculum Curriculum `yaml:"curriculum"`
+	// Optimiser, batches and checkpoints.
+	Trainer Trainer `yaml:"trainer"`
+	// Held-out items, answered before and after.
+	Evaluate Evaluate `yaml:"evaluate"`
+	// Where the data jobs run.
+	Runner Runner `yaml:"runner"`
+
+	dir string // of the configuration file
+}
+
+// Prompts is the section of the same name.
+type Prompts struct {
+	// Input files: JSON lines or Parquet.
+	Files []string `yaml:"files" required:"true" path:"file" example:"[prompts.jsonl]"`
+	// Names of the input's columns.
+	Columns Columns `yaml:"columns"`
+	// Which user turns of a conversation become prompts: the last one, or each.
+	Turns string `yaml:"turns" default:"last" allow:"last | each"`
+	// Prompts in one part, the unit of work, retry and file.
+	PartRows int `yaml:"part_rows" default:"256" allow:"[1, 65536]"`
+	// Share of the prompts, by hash of the id, that training never sees; their loss is reported.
+	Holdout float64 `yaml:"holdout" default:"0.02" allow:"[0, 1)"`
+	// Accepted share of faulty rows; duplicates do not count.
+	MaxRejects float64 `yaml:"max_rejects" default:"0" allow:"[0, 1]"`
+}
+
+// Columns names the columns of the input.
+type Columns struct {
+	// Column of the conversation: a list of {role, content}.
+	Messages string `yaml:"messages" default:"messages"`
+	// Column of the ground-truth answer; rows without one take part in inference mode only.
+	Reference string `yaml:"reference" default:"reference"`
+	// Column of the row's own id.
+	ExternalID string `yaml:"external_id" default:"id"`
+	// Column of the row's labels.
+	Tags string `yaml:"tags" default:"tags"`
+}
+
+// Model is one entry of models.
+type Model struct {
+	// Name by which target, sources and reward.models refer to it; also a folder's name under out.
+	Name string `yaml:"name" required:"true"`
+	// Hugging Face directory: config.json, tokenizer.json, tokenizer_config.json, model.safetensors.
+	Path string `yaml:"path" default:"" path:"dir"`
+	// A server that runs the model, instead of path.
+	Endpoint *Endpoint `yaml:"endpoint"`
+	// Directory with tokenizer.json, for endpoints.
+	Tokenizer string `yaml:"tokenizer" default:"" path:"dir"`
+	// Chat template: auto (the directory's own), or a built-in one (vicuna, llama-2, chatml).
+	ChatTemplate string `yaml:"chat_template" default:"auto"`
+	// Context length in tokens; auto takes the model's.
+	Context Auto `yaml:"context" default:"auto" allow:"[1, inf)"`
+	// The token that ends an answer; auto takes the one that the template puts there.
+	EndOfTurn string `yaml:"end_of_turn" default:"auto"`
+	// Whether a BOS token is put before the rendering: auto leaves it to the template.
+	BOS string `yaml:"bos" default:"auto" allow:"auto | always | never"`
+}
+
+// Endpoint is a server that runs a model.
+type Endpoint struct {
+	// Base addresses; requests are spread over them.
+	URLs []string `yaml:"urls" required:"true"`
+	// The model's name on the server.
+	Model string `yaml:"model" required:"true"`
+	// The server's kind.
+	Kind string `yaml:"kind" default:"auto" allow:"auto | vllm | sglang | llama.cpp"`
+	// Requests in flight.
+	Concurrency int `yaml:"concurrency" default:"32" allow:"[1, 65536]"`
+	// Time limit of one request.
+	Timeout time.Duration `yaml:"timeout" default:"120s"`
+}
+
+// Target is the section of the same name.
+type Target struct {
+	// Name of the model that is trained.
+	Model string `yaml:"model" required:"true" example:"target"`
+	// Whether the target's own answers and readings can win.
+	Compete bool `yaml:"compete" default:"true"`
+}
+
+// Generate is the section of the same name.
+type Generate struct {
+	// Sampling temperature; 0 is greedy.
+	Temperature float64 `yaml:"temperature" default:"0.7" allow:"[0, 10]"`
+	// Nucleus sampling: the smallest set of tokens with this mass.
+	TopP float64 `yaml:"top_p" default:"0.95" allow:"(0, 1]"`
+	// Longest answer in tokens.
+	MaxNewTokens int `yaml:"max_new_tokens" default:"1024" allow:"[1, inf)"`
+	// Answers for each prompt and source.
+	Samples int `yaml:"samples" default:"1" allow:"[1, 1]"`
+	// Accepted share of prompts that a source cannot answer.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+}
+
+// Truncate is the section of the same name.
+type Truncate struct {
+	// Entries are kept, most probable first, until they have this mass.
+	Mass float64 `yaml:"mass" default:"0.99" allow:"(0, 1]"`
+	// At most so many entries at a position; the text's own token is always kept.
+	TopK int `yaml:"top_k" default:"32" allow:"[1, 1024]"`
+	// Entries below this probability are dropped.
+	MinProb float64 `yaml:"min_prob" default:"0.001" allow:"[0, 1)"`
+}
+
+// Reward is the section of the same name.
+type Reward struct {
+	// Names of the reward models; each has one vote.
+	Models []string `yaml:"models" required:"true" example:"[judge]"`
+	// Accepted share of answers that a reward model cannot score.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+}
+
+// CrossEntropy is the section crossentropy.
+type CrossEntropy struct {
+	// Accepted share of references that a source cannot read.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+}
+
+// Advantage is the section of the same name.
+type Advantage struct {
+	// Measure that compares readings: nats per byte, or per token (which favours finer tokenizers).
+	CrossEntropy string `yaml:"cross_entropy" default:"per_byte" allow:"per_byte | per_token"`
+	// Inference mode: the sources' own answers.
+	Inference Inference `yaml:"inference"`
+	// Training mode: the references.
+	Training Training `yaml:"training"`
+}
+
+// Inference is the section advantage.inference.
+type Inference struct {
+	// vote: each reward model votes for its best answer, most votes win, then the mean z-score, then the order of sources.
+	Method string `yaml:"method" default:"vote" allow:"vote"`
+	// Answers that cannot win.
+	Filters Filters `yaml:"filters"`
+}
+
+// Filters is the section advantage.inference.filters.
+type Filters struct {
+	// Drop answers cut at max_new_tokens.
+	Unfinished bool `yaml:"unfinished" default:"true"`
+	// Drop empty answers.
+	Empty bool `yaml:"empty" default:"true"`
+	// Drop answers with a larger share of repeated word 4-grams; 1 drops none.
+	MaxRepeat float64 `yaml:"max_repeat" default:"0.5" allow:"[0, 1]"`
+	// Drop answers that contain one of these phrases.
+	Refusals []string `yaml:"refusals" default:"[]"`
+}
+
+// Training is the section advantage.training.
+type Training struct {
+	// min_ce: the source with the lowest cross-entropy on the reference wins.
+	Method string `yaml:"method" default:"min_ce" allow:"min_ce"`
+	// Temperature of the weights of method average.
+	Temperature float64 `yaml:"temperature" default:"1" allow:"(0, inf)"`
+	// What the weights of method average are made from.
+	Weights string `yaml:"weights" default:"ce" allow:"ce | reward"`
+}
+
+// Align is the section of the same name.
+type Align struct {
+	// exact: by bytes, following every stored alternative as far as it agrees with the text.
+	Method string `yaml:"method" default:"exact" allow:"exact"`
+	// What a position without evidence gets.
+	Fallback string `yaml:"fallback" default:"none" allow:"none"`
+}
+
+// Fuse is the section of the same name.
+type Fuse struct {
+	// Rows written for a prompt: the winner's, or all (the trainer reads the selected ones).
+	Keep string `yaml:"keep" default:"winner" allow:"winner | all"`
+	// What happens to prompts that the target itself wins.
+	TargetWins string `yaml:"target_wins" default:"keep" allow:"keep | drop"`
+	// Accepted share of prompts without an example.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+}
+
+// Objective is the section of the same name.
+type Objective struct {
+	// Weight of the divergence beside the cross-entropy.
+	Beta float64 `yaml:"beta" default:"0.1" allow:"[0, inf)"`
+	// Divergence from teacher to student; kl is forward.
+	Divergence string `yaml:"divergence" default:"kl" allow:"kl"`
+	// What happens to the mass that is not stored: one bucket on both sides.
+	Rest string `yaml:"rest" default:"bucket" allow:"bucket"`
+	// Temperature of both sides.
+	Temperature float64 `yaml:"temperature" default:"1" allow:"(0, inf)"`
+	// What a batch's sums are divided by.
+	Normalize string `yaml:"normalize" default:"example" allow:"example"`
+}
+
+// Curriculum is the section of the same name.
+type Curriculum struct {
+	// progressive: first inference-mode examples, then training-mode examples with a tenth of the others.
+	Kind string `yaml:"kind" default:"progressive" allow:"progressive"`
+	// Passes over the prompts in each stage.
+	Epochs []int `yaml:"epochs" default:"[1, 2]" allow:"[0, 1000]"`
+}
+
+// Trainer is the section of the same name.
+type Trainer struct {
+	// Engine of the graphs.
+	Backend string `yaml:"backend" default:"go:ops_sequential"`
+	// Prompts in a batch.
+	BatchPrompts int `yaml:"batch_prompts" default:"128" allow:"[1, inf)"`
+	// Longest example in tokens; texts are cut on the right, prompts never.
+	MaxLength int `yaml:"max_length" default:"2048" allow:"[16, inf)"`
+	// Peak learning rate of AdamW; it falls to a tenth on a cosine.
+	LearningRate float64 `yaml:"learning_rate" default:"1e-5" allow:"(0, 1]"`
+	// Share of the steps in which the learning rate rises.
+	Warmup float64 `yaml:"warmup" default:"0.008" allow:"[0, 1)"`
+	// Weight decay, not on norms and biases.
+	WeightDecay float64 `yaml:"weight_decay" default:"0.1" allow:"[0, 1]"`
+	// Largest norm of the gradient.
+	Clip float64 `yaml:"clip" default:"1" allow:"(0, inf)"`
+	// Checkpoints kept.
+	KeepLast int `yaml:"keep_last" default:"2" allow:"[1, inf)"`
+	// Whether the model of each epoch is kept.
+	KeepEpochs bool `yaml:"keep_epochs" default:"true"`
+	// Steps with an infinite loss before the run stops.
+	MaxBadSteps int `yaml:"max_bad_steps" default:"3" allow:"[1, inf)"`
+}
+
+// Evaluate is the section of the same name.
+type Evaluate struct {
+	// Files of held-out items: prompts with answer and candidates.
+	Files []string `yaml:"files" default:"[]" path:"file" example:"[heldout.jsonl]"`
+	// Longest answer in tokens.
+	MaxNewTokens int `yaml:"max_new_tokens" default:"64" allow:"[1, inf)"`
+	// Accepted share of items that a model cannot answer.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+}
+
+// Runner is the section of the same name.
+type Runner struct {
+	// Beam runner; prism runs in the process.
+	Name string `yaml:"name" default:"prism" allow:"prism"`
+	// Options of the runner, by its own names. No secrets: runners show them.
+	Options map[string]string `yaml:"options" default:"{}"`
+}
+
+// Auto is a whole number, or 0 for auto.
+type Auto int
