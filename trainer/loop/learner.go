@@ -19,9 +19,9 @@ import (
 // DefaultBackend runs everywhere and needs no cgo.
 const DefaultBackend = "go:ops_sequential"
 
-// Build makes the graph of one micro-batch. It returns scalar sums to report and the scalar to differentiate (which may
-// be an objective.Backward: its value is never computed).
-type Build func(scope *model.Scope, inputs []*graph.Node) (sums []*graph.Node, backward *graph.Node)
+// Build makes the graph of one micro-batch. It returns scalar sums to report and the gradient of every weight by its
+// tensor name; a weight without one gets a gradient of zero.
+type Build func(scope *model.Scope, inputs []*graph.Node) (sums []*graph.Node, gradients map[string]*graph.Node)
 
 // Learner trains the weights of a store. It is not safe for concurrent use.
 //
@@ -65,12 +65,15 @@ func NewLearner(backend string, store *model.Store, optimizer optim.AdamW, build
 		l.gradients = append(l.gradients, make([]float32, value.Size()))
 	}
 	l.exec, err = model.NewExec(b, store, func(scope *model.Scope, inputs []*graph.Node) []*graph.Node {
-		sums, backward := build(scope, inputs)
-		nodes := make([]*graph.Node, len(variables))
+		outputs, gradients := build(scope, inputs)
 		for i, v := range variables {
-			nodes[i] = v.NodeValue(backward.Graph())
+			gradient := gradients[l.names[i]]
+			if gradient == nil {
+				gradient = graph.Zeros(inputs[0].Graph(), v.Shape())
+			}
+			outputs = append(outputs, gradient)
 		}
-		return append(sums, graph.Gradient(backward, nodes...)...)
+		return outputs
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing the training graph: %w", err)

@@ -35,7 +35,7 @@ func Conversations(ctx context.Context, o Options) error {
 		tokens += s.Inputs()
 	}
 	fmt.Fprintf(o.Log, "%d conversations, %d tokens, %d dropped\n", len(sequences), tokens, dropped)
-	learner, err := loop.NewLearner(o.Backend, store, o.Optimizer, languageModel(decoder.New(config)))
+	learner, err := loop.NewLearner(o.Backend, store, o.Optimizer, languageModel(config))
 	if err != nil {
 		return err
 	}

@@ -11,20 +11,30 @@ import (
 
 // languageModel is the graph of next-token training: inputs tokens [B, S], index [A], gold [A], weight [A]. The head and
 // the loss see only the A positions that predict something. The one sum is the cross-entropy in nats.
-func languageModel(m *decoder.Model) loop.Build {
-	return func(scope *model.Scope, in []*Node) ([]*Node, *Node) {
-		hidden := m.Hidden(scope, in[0])
-		loss, logits, gradient := answers(scope, m, hidden, in[1], in[2], in[3])
-		return []*Node{loss}, objective.Backward(logits, gradient)
+func languageModel(c decoder.Config) loop.Build {
+	return func(scope *model.Scope, in []*Node) ([]*Node, map[string]*Node) {
+		network := loop.NewNetwork(scope, c, in[0])
+		logits, backward := network.Rows(in[1], "")
+		loss, gradient := objective.CrossEntropy(logits, in[2], in[3])
+		backward(gradient)
+		return []*Node{loss}, network.Gradients()
 	}
 }
 
-// answers is the cross-entropy at chosen positions of hidden states [B, S, D].
-func answers(scope *model.Scope, m *decoder.Model, hidden, index, gold, weight *Node) (loss, logits, gradient *Node) {
-	d := hidden.Shape().Dimensions
-	a := index.Shape().Dimensions[0]
-	picked := Gather(Reshape(hidden, d[0]*d[1], d[2]), Reshape(index, a, 1))
-	logits = m.Head(scope, picked)
-	loss, gradient = objective.CrossEntropy(logits, gold, weight)
-	return loss, logits, gradient
+// rewardModel is the graph of pairs: inputs tokens [2n, S], last [2n] (flat places), and index, gold, weight [A] of the
+// chosen answers. Its sums: loss, pairs ranked right, and with a language-model weight that loss.
+func rewardModel(c decoder.Config, weight float64) loop.Build {
+	return func(scope *model.Scope, in []*Node) ([]*Node, map[string]*Node) {
+		network := loop.NewNetwork(scope, c, in[0])
+		scores, scoresBackward := network.Rows(in[1], "score.weight")
+		loss, right, gradient := objective.BradleyTerry(scores)
+		scoresBackward(gradient)
+		if weight == 0 {
+			return []*Node{loss, right}, network.Gradients()
+		}
+		logits, logitsBackward := network.Rows(in[2], "")
+		language, gradient := objective.CrossEntropy(logits, in[3], in[4])
+		logitsBackward(MulScalar(gradient, weight))
+		return []*Node{Add(loss, MulScalar(language, weight)), right, language}, network.Gradients()
+	}
 }

@@ -6,16 +6,13 @@ import (
 	"fmt"
 	"slices"
 
-	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
-	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/decoder"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/trainer/batch"
 	"github.com/profuser/profuser/trainer/loop"
-	"github.com/profuser/profuser/trainer/objective"
 )
 
 // pair is a row of reward training.
@@ -64,7 +61,7 @@ func Reward(ctx context.Context, o Options) error {
 		return err
 	}
 	fmt.Fprintf(o.Log, "%d pairs, %d dropped\n", len(pairs), dropped)
-	learner, err := loop.NewLearner(o.Backend, store, o.Optimizer, rewardModel(decoder.New(config), o.LanguageModel))
+	learner, err := loop.NewLearner(o.Backend, store, o.Optimizer, rewardModel(config, o.LanguageModel))
 	if err != nil {
 		return err
 	}
@@ -139,7 +136,7 @@ func readPairs(files []string, format *chat.Format, maxLength int) (out []tokenP
 	return out, dropped, err
 }
 
-// pairInputs are tokens [2n, S] with the chosen rows first, last [2n], and index, gold, weight [A] of the chosen
+// pairInputs are tokens [2n, S] with the chosen rows first, the flat places of the last tokens [2n], and index, gold, weight [A] of the chosen
 // answers, each answer weighing 1 in all.
 func pairInputs(pairs []tokenPair, s, unit int) []any {
 	n := len(pairs)
@@ -147,7 +144,7 @@ func pairInputs(pairs []tokenPair, s, unit int) []any {
 	last := make([]int32, 2*n)
 	for i, p := range pairs {
 		answers[i] = p.answer
-		last[i], last[n+i] = int32(len(p.chosen)-1), int32(len(p.rejected)-1)
+		last[i], last[n+i] = int32(i*s+len(p.chosen)-1), int32((n+i)*s+len(p.rejected)-1)
 	}
 	rows := batch.Pack(answers, 2*n, s, unit)
 	for i, p := range pairs {
@@ -166,21 +163,5 @@ func pairInputs(pairs []tokenPair, s, unit int) []any {
 	return []any{
 		tensors.FromFlatDataAndDimensions(rows.Tokens, 2*n, s), tensors.FromFlatDataAndDimensions(last, 2*n),
 		tensors.FromFlatDataAndDimensions(rows.Index, a), tensors.FromFlatDataAndDimensions(rows.Gold, a), tensors.FromFlatDataAndDimensions(weight, a),
-	}
-}
-
-// rewardModel is the graph of pairs. Its sums: loss, pairs ranked right, and with a language-model weight that loss.
-func rewardModel(m *decoder.Model, weight float64) loop.Build {
-	return func(scope *model.Scope, in []*Node) ([]*Node, *Node) {
-		hidden := m.Hidden(scope, in[0])
-		scores := m.RewardHead(scope, hidden, in[1])
-		loss, right := objective.BradleyTerry(scores)
-		backward := loss
-		if weight == 0 {
-			return []*Node{loss, right}, backward
-		}
-		language, logits, gradient := answers(scope, m, hidden, in[2], in[3], in[4])
-		backward = Add(backward, objective.Backward(logits, MulScalar(gradient, weight)))
-		return []*Node{Add(loss, MulScalar(language, weight)), right, language}, backward
 	}
 }

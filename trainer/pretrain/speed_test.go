@@ -35,7 +35,7 @@ func BenchmarkStep(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			l, err := loop.NewLearner("", store, optim.Default(), languageModel(decoder.New(c)))
+			l, err := loop.NewLearner("", store, optim.Default(), languageModel(c))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,0 +1,85 @@
+package loop
+
+import (
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/objective"
+	"github.com/profuser/profuser/trainer/reverse"
+)
+
+// Network is a decoder in training: heads on chosen positions and, once each head has got its gradient, the gradients of
+// all weights. Two implementations give the same numbers: a hand-written backward pass where it is faster (the Go
+// backend), automatic differentiation elsewhere.
+type Network interface {
+	// Rows reads hidden states at flat places index [A] of the B·S positions and multiplies them by the language-model
+	// head, or by the named weight [n, D] when name is not "": [A, n]. Call the function once with the loss's gradient there.
+	Rows(index *graph.Node, name string) (out *graph.Node, backward func(gradient *graph.Node))
+	// Gradients ends the pass.
+	Gradients() map[string]*graph.Node
+}
+
+// NewNetwork runs tokens [B, S] forward on the graph's backend.
+func NewNetwork(scope *model.Scope, c decoder.Config, tokens *graph.Node) Network {
+	if reverse.Supports(c) && tokens.Graph().Backend().Name() == "Go Backend" {
+		return taped{reverse.New(scope, c, tokens)}
+	}
+	m := decoder.New(c)
+	d := tokens.Shape().Dimensions
+	return &differentiated{scope: scope, m: m, c: c, hidden: graph.Reshape(m.Hidden(scope, tokens), d[0]*d[1], c.Dim)}
+}
+
+type taped struct{ tape *reverse.Tape }
+
+func (t taped) Rows(index *graph.Node, name string) (*graph.Node, func(*graph.Node)) {
+	if name == "" {
+		name = t.tape.HeadName()
+	}
+	return t.tape.Pick(index).Head(name)
+}
+
+func (t taped) Gradients() map[string]*graph.Node { return t.tape.Gradients() }
+
+// differentiated sums, over heads, scalars whose derivatives are the gradients given.
+type differentiated struct {
+	scope    *model.Scope
+	m        *decoder.Model
+	c        decoder.Config
+	hidden   *graph.Node
+	backward *graph.Node
+}
+
+func (n *differentiated) Rows(index *graph.Node, name string) (*graph.Node, func(*graph.Node)) {
+	rows := graph.Gather(n.hidden, graph.Reshape(index, index.Shape().Dimensions[0], 1))
+	var out *graph.Node
+	if name == "" {
+		out = n.m.Head(n.scope, rows)
+	} else {
+		w := n.scope.Store().GetVariable(decoder.Path(name)).NodeValue(rows.Graph())
+		out = graph.Dot(rows, w).General([]int{1}, nil, []int{1}, nil)
+	}
+	return out, func(gradient *graph.Node) {
+		b := objective.Backward(out, gradient)
+		if n.backward != nil {
+			b = graph.Add(n.backward, b)
+		}
+		n.backward = b
+	}
+}
+
+func (n *differentiated) Gradients() map[string]*graph.Node {
+	var names []string
+	var weights []*graph.Node
+	for v := range n.scope.Store().IterVariables() {
+		if v.InUseByGraph(n.hidden.Graph()) {
+			names = append(names, decoder.TensorName(v.Path()))
+			weights = append(weights, v.NodeValue(n.hidden.Graph()))
+		}
+	}
+	out := map[string]*graph.Node{}
+	for i, g := range graph.Gradient(n.backward, weights...) {
+		out[names[i]] = g
+	}
+	return out
+}

@@ -1,0 +1,160 @@
+package reverse
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/profuser/profuser/models/decoder"
+)
+
+// back maps the gradient at an operation's result to that at its input, recording the weights' on the way.
+type back func(gradient *Node) *Node
+
+// Tape is one pass being built. Use: New, then Pick and Head for each head, then Gradients once.
+type Tape struct {
+	c     decoder.Config
+	scope *model.Scope
+	g     *Graph
+	b, s  int
+
+	hidden    *Node // [T, D] after the last norm, without its weight
+	backs     []back
+	atHidden  *Node // gradient at hidden, summed over heads
+	gradients map[string]*Node
+	norm      string // the last norm's weight
+	embedding string
+
+	tables    tables
+	transpose map[*Node]*Node
+}
+
+// architecture is what the tape needs to know of one kind of decoder.
+type architecture struct {
+	embedding, norm string
+	block           func(t *Tape, x *Node, layer int) (*Node, back)
+	center          bool // the norm subtracts the mean
+}
+
+var architectures = map[string]architecture{
+	"LlamaForCausalLM":               {"model.embed_tokens.weight", "model.norm.weight", (*Tape).llamaBlock, false},
+	"LlamaForSequenceClassification": {"model.embed_tokens.weight", "model.norm.weight", (*Tape).llamaBlock, false},
+	"MptForCausalLM":                 {"transformer.wte.weight", "transformer.norm_f.weight", (*Tape).mptBlock, true},
+	"MPTForCausalLM":                 {"transformer.wte.weight", "transformer.norm_f.weight", (*Tape).mptBlock, true},
+}
+
+// Supports reports whether the tape knows an architecture.
+func Supports(c decoder.Config) bool {
+	_, ok := architectures[c.Architecture]
+	return ok
+}
+
+// New runs tokens [B, S] int32 forward. It panics on an architecture that Supports refuses.
+func New(scope *model.Scope, c decoder.Config, tokens *Node) *Tape {
+	a, ok := architectures[c.Architecture]
+	if !ok {
+		panic(fmt.Sprintf("no backward pass for architecture %s", c.Architecture))
+	}
+	d := tokens.Shape().Dimensions
+	t := &Tape{c: c, scope: scope, g: tokens.Graph(), b: d[0], s: d[1], norm: a.norm, embedding: a.embedding, gradients: map[string]*Node{}, transpose: map[*Node]*Node{}}
+	rows := Reshape(tokens, t.b*t.s, 1)
+	x := Gather(t.weight(a.embedding), rows)
+	t.push(func(d *Node) *Node {
+		t.scatter(a.embedding, rows, d)
+		return nil
+	})
+	for l := range c.Layers {
+		y, undo := a.block(t, x, l)
+		t.push(undo)
+		x = y
+	}
+	y, undo := t.normalize(x, a.center)
+	t.push(undo)
+	t.hidden = y
+	return t
+}
+
+func (t *Tape) push(b back) { t.backs = append(t.backs, b) }
+
+// weight is a variable's value.
+func (t *Tape) weight(name string) *Node {
+	v := t.scope.Store().GetVariable(decoder.Path(name))
+	if v == nil {
+		panic("weight " + name + " is not in the store")
+	}
+	return v.NodeValue(t.g)
+}
+
+// record adds to a weight's gradient.
+func (t *Tape) record(name string, gradient *Node) {
+	if before := t.gradients[name]; before != nil {
+		gradient = Add(before, gradient)
+	}
+	t.gradients[name] = gradient
+}
+
+// scatter adds rows' gradients [T, D] to the rows of an embedding's.
+func (t *Tape) scatter(name string, rows, d *Node) {
+	before := t.gradients[name]
+	if before == nil {
+		before = Zeros(t.g, t.weight(name).Shape())
+	}
+	t.gradients[name] = ScatterSum(before, rows, d, false, false)
+}
+
+// Pick reads the hidden states at flat places index [A] of [T]. The places' gradient comes back through the head.
+type Rows struct {
+	tape  *Tape
+	index *Node
+	value *Node // [A, D]
+}
+
+// Pick chooses the rows of a head: index [A] int32 in [0, B·S).
+func (t *Tape) Pick(index *Node) *Rows {
+	at := Reshape(index, index.Shape().Dimensions[0], 1)
+	return &Rows{tape: t, index: at, value: Gather(t.hidden, at)}
+}
+
+// HeadName is the weight of the language-model head.
+func (t *Tape) HeadName() string {
+	if t.c.Tied {
+		return t.embedding
+	}
+	return "lm_head.weight"
+}
+
+// Head multiplies the rows, scaled by the last norm's weight, by a named weight [n, D], giving [A, n]. Call the returned
+// function once with the loss's gradient at that result.
+func (r *Rows) Head(name string) (out *Node, backward func(gradient *Node)) {
+	t := r.tape
+	scaled, undo := t.scaled(t.norm, name)
+	out, undoLinear := t.linear(r.value, scaled)
+	return out, func(gradient *Node) {
+		d, dw := undoLinear(gradient)
+		undo(dw)
+		if t.atHidden == nil {
+			t.atHidden = Zeros(t.g, t.hidden.Shape())
+		}
+		t.atHidden = ScatterSum(t.atHidden, r.index, d, false, false)
+	}
+}
+
+// Gradients runs backward from the heads and returns the gradient of every weight by its tensor name. Weights that no
+// head reaches are missing.
+func (t *Tape) Gradients() map[string]*Node {
+	d := t.atHidden
+	for _, b := range slices.Backward(t.backs) {
+		d = b(d)
+	}
+	return maps.Clone(t.gradients)
+}
+
+// ones is a [rows, columns] constant.
+func (t *Tape) ones(rows, columns int) *Node {
+	return Ones(t.g, shapes.Make(dtypes.Float32, rows, columns))
+}
