@@ -1,0 +1,193 @@
+package objective
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gomlx/compute"
+	_ "github.com/gomlx/compute/gobackend"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+func backend(t testing.TB) compute.Backend {
+	b, err := compute.NewWithConfig("go:ops_sequential")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// sample is a batch of positions, some of them at the boundaries.
+type sample struct {
+	a, v, k                   int
+	logits                    []float32
+	gold, ids                 []int32
+	probs, rest               []float32
+	goldWeight, teacherWeight []float32
+}
+
+func newSample(seed uint64, sharp float64) sample {
+	r := rand.New(rand.NewPCG(seed, 7))
+	s := sample{a: 9, v: 13, k: 4}
+	for range s.a * s.v {
+		s.logits = append(s.logits, float32(sharp*r.NormFloat64()))
+	}
+	for i := range s.a {
+		s.gold = append(s.gold, r.Int32N(int32(s.v)))
+		s.goldWeight = append(s.goldWeight, r.Float32())
+		s.teacherWeight = append(s.teacherWeight, r.Float32())
+		order, left := r.Perm(s.v), 1.0
+		n := 1 + r.IntN(s.k)
+		for j := range s.k {
+			p := 0.0
+			switch {
+			case j >= n:
+			case j == n-1 && i%3 == 0:
+				p = left // nothing is left for the rest
+			default:
+				p = left * (0.2 + 0.6*r.Float64())
+			}
+			left -= p
+			s.ids = append(s.ids, int32(order[j]))
+			s.probs = append(s.probs, float32(p))
+		}
+	}
+	s.probs[0] *= 1.004 // rounding may make more than one
+	for j := range s.k {
+		s.probs[s.k+j] = 0 // a position without teacher
+	}
+	s.teacherWeight[1] = 0
+	for i := range s.a {
+		p := make([]float64, s.k)
+		for j := range p {
+			p[j] = float64(s.probs[i*s.k+j])
+		}
+		s.rest = append(s.rest, float32(Rest(p)))
+		for j := range p {
+			s.probs[i*s.k+j] = float32(p[j])
+		}
+	}
+	return s
+}
+
+func (s sample) run(t testing.TB, teaching Teaching) (crossEntropy, divergence, gradient []float32) {
+	e := MustNewExec(backend(t), func(in []*Node) []*Node {
+		ce, d, g := Fusion(in[0], Positions{Gold: in[1], GoldWeight: in[2], TeacherWeight: in[3], IDs: in[4], Probs: in[5], Rest: in[6]}, teaching)
+		return []*Node{ce, d, g}
+	})
+	out := e.MustCall(tensors.FromFlatDataAndDimensions(s.logits, s.a, s.v), tensors.FromFlatDataAndDimensions(s.gold, s.a),
+		tensors.FromFlatDataAndDimensions(s.goldWeight, s.a), tensors.FromFlatDataAndDimensions(s.teacherWeight, s.a),
+		tensors.FromFlatDataAndDimensions(s.ids, s.a, s.k), tensors.FromFlatDataAndDimensions(s.probs, s.a, s.k), tensors.FromFlatDataAndDimensions(s.rest, s.a))
+	return tensors.MustCopyFlatData[float32](out[0]), tensors.MustCopyFlatData[float32](out[1]), tensors.MustCopyFlatData[float32](out[2])
+}
+
+// position gives one position to the oracle, padding left out.
+func (s sample) position(i int, z []float64, teaching Teaching) (crossEntropy, divergence float64) {
+	var ids []int
+	var probs []float64
+	for j := range s.k {
+		if p := s.probs[i*s.k+j]; p > 0 {
+			ids = append(ids, int(s.ids[i*s.k+j]))
+			probs = append(probs, float64(p))
+		}
+	}
+	ce, d := oracle(z, int(s.gold[i]), ids, probs, float64(s.rest[i]), teaching)
+	if len(ids) == 0 {
+		d = 0
+	}
+	return ce, d
+}
+
+func (s sample) row(i int) []float64 {
+	z := make([]float64, s.v)
+	for j := range z {
+		z[j] = float64(s.logits[i*s.v+j])
+	}
+	return z
+}
+
+func TestFusionAgainstOracle(t *testing.T) {
+	for _, divergence := range []string{KL, ReverseKL, JSD, CE} {
+		for _, rest := range []string{Bucket, Renormalize} {
+			for _, temperature := range []float64{1, 2} {
+				teaching := Teaching{divergence, rest, temperature}
+				t.Run(fmt.Sprintf("%s %s %g", divergence, rest, temperature), func(t *testing.T) {
+					for seed := range uint64(3) {
+						compare(t, newSample(seed, 1+2*float64(seed)), teaching)
+					}
+				})
+			}
+		}
+	}
+}
+
+// compare checks values and, by central differences of the oracle, the gradient at every logit.
+func compare(t *testing.T, s sample, teaching Teaching) {
+	t.Helper()
+	crossEntropy, divergence, gradient := s.run(t, teaching)
+	for i := range s.a {
+		z := s.row(i)
+		ce, d := s.position(i, z, teaching)
+		if math.Abs(ce-float64(crossEntropy[i])) > 2e-6*(1+ce) {
+			t.Errorf("position %d: cross-entropy %g, want %g", i, crossEntropy[i], ce)
+		}
+		if s.teacherWeight[i] > 0 && math.Abs(d-float64(divergence[i])) > 2e-5*(1+math.Abs(d)) {
+			t.Errorf("position %d: divergence %g, want %g", i, divergence[i], d)
+		}
+		loss := func() float64 {
+			ce, d := s.position(i, z, teaching)
+			return float64(s.goldWeight[i])*ce + float64(s.teacherWeight[i])*d
+		}
+		for j := range z {
+			const h = 1e-5
+			at := z[j]
+			z[j] = at + h
+			up := loss()
+			z[j] = at - h
+			down := loss()
+			z[j] = at
+			want, got := (up-down)/(2*h), float64(gradient[i*s.v+j])
+			if math.Abs(want-got) > 5e-5*(1+math.Abs(want)) {
+				t.Errorf("position %d: gradient at logit %d is %g, want %g", i, j, got, want)
+			}
+		}
+	}
+}
+
+// TestFusionFloor lets the student's rest vanish: it is floored and has no gradient.
+func TestFusionFloor(t *testing.T) {
+	s := sample{a: 1, v: 3, k: 1, logits: []float32{60, 0, 0}, gold: []int32{0}, ids: []int32{0}, probs: []float32{0.9}, rest: []float32{0.1}, goldWeight: []float32{0}, teacherWeight: []float32{1}}
+	_, d, g := s.run(t, Teaching{KL, Bucket, 1})
+	want := 0.9*math.Log(0.9) + 0.1*(math.Log(0.1)-math.Log(1e-8))
+	if math.Abs(float64(d[0])-want) > 1e-5 {
+		t.Errorf("divergence %g, want %g", d[0], want)
+	}
+	for i, x := range g {
+		if math.Abs(float64(x)) > 1e-6 {
+			t.Errorf("gradient %g at logit %d, want 0", x, i)
+		}
+	}
+}
+
+func TestTeachingValidate(t *testing.T) {
+	for _, c := range []struct {
+		teaching Teaching
+		want     string
+	}{
+		{Teaching{KL, Bucket, 1}, ""},
+		{Teaching{"hellinger", Bucket, 1}, `objective.divergence: "hellinger"; kl, reverse_kl, jsd and ce are known`},
+		{Teaching{KL, "drop", 1}, `objective.rest: "drop"; bucket and renormalize are known`},
+		{Teaching{KL, Bucket, 0}, `objective.temperature: 0, must be positive and finite`},
+	} {
+		got := ""
+		if err := c.teaching.Validate(); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%v: %q, want %q", c.teaching, got, c.want)
+		}
+	}
+}
