@@ -19,9 +19,9 @@ import (
 // DefaultBackend runs everywhere and needs no cgo.
 const DefaultBackend = "go:ops_sequential"
 
-// Build makes the graph of one micro-batch. It returns scalar sums to report and the gradient of every weight by its
+// Build makes the graph of one micro-batch. It returns float32 values to report and the gradient of every weight by its
 // tensor name; a weight without one gets a gradient of zero.
-type Build func(scope *model.Scope, inputs []*graph.Node) (sums []*graph.Node, gradients map[string]*graph.Node)
+type Build func(scope *model.Scope, inputs []*graph.Node) (reports []*graph.Node, gradients map[string]*graph.Node)
 
 // Learner trains the weights of a store. It is not safe for concurrent use.
 //
@@ -29,6 +29,7 @@ type Build func(scope *model.Scope, inputs []*graph.Node) (sums []*graph.Node, g
 // belong to the step under way.
 type Learner struct {
 	optimizer  optim.AdamW
+	backend    compute.Backend
 	store      *model.Store
 	exec       *model.Exec
 	names      []string
@@ -48,7 +49,7 @@ func NewLearner(backend string, store *model.Store, optimizer optim.AdamW, build
 	if err != nil {
 		return nil, fmt.Errorf("opening trainer.backend %q: %w", backend, err)
 	}
-	l := &Learner{optimizer: optimizer, store: store}
+	l := &Learner{optimizer: optimizer, backend: b, store: store}
 	for v := range store.IterVariables() {
 		l.names = append(l.names, decoder.TensorName(v.Path()))
 	}
@@ -65,36 +66,32 @@ func NewLearner(backend string, store *model.Store, optimizer optim.AdamW, build
 		l.gradients = append(l.gradients, make([]float32, value.Size()))
 	}
 	l.exec, err = model.NewExec(b, store, func(scope *model.Scope, inputs []*graph.Node) []*graph.Node {
-		outputs, gradients := build(scope, inputs)
+		reports, gradients := build(scope, inputs)
 		for i, v := range variables {
 			gradient := gradients[l.names[i]]
 			if gradient == nil {
 				gradient = graph.Zeros(inputs[0].Graph(), v.Shape())
 			}
-			outputs = append(outputs, gradient)
+			reports = append(reports, gradient)
 		}
-		return outputs
+		return reports
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing the training graph: %w", err)
 	}
+	l.exec.SetMaxCache(-1) // trainer/batch bounds the shapes; the default limit of 32 is an error in the middle of a run
 	return l, nil
 }
 
-// Accumulate adds the gradients of one micro-batch to the step under way and returns its sums.
-func (l *Learner) Accumulate(inputs ...any) (sums []float64, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("building the training graph: %v", r)
-		}
-	}()
-	out, err := l.exec.Call(inputs...)
+// Accumulate adds the gradients of one micro-batch to the step under way and returns its reports.
+func (l *Learner) Accumulate(inputs ...any) (reports [][]float32, err error) {
+	out, err := call(l.exec, inputs)
 	if err != nil {
-		return nil, fmt.Errorf("running the training graph: %w", err)
+		return nil, err
 	}
 	count := len(out) - len(l.weights)
-	for _, t := range out[:count] {
-		sums = append(sums, float64(tensors.ToScalar[float32](t)))
+	if reports, err = values(out[:count]); err != nil {
+		return nil, err
 	}
 	for i, t := range out[count:] {
 		err = errors.Join(err, tensors.ConstFlatData(t, func(flat []float32) {
@@ -109,7 +106,59 @@ func (l *Learner) Accumulate(inputs ...any) (sums []float64, err error) {
 	for _, t := range out {
 		err = errors.Join(err, t.FinalizeAll())
 	}
-	return sums, err
+	return reports, err
+}
+
+// call runs a graph. What building it panics with, as GoMLX does, becomes an error.
+func call(exec *model.Exec, inputs []any) (out []*tensors.Tensor, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("building the training graph: %v", r)
+		}
+	}()
+	if out, err = exec.Call(inputs...); err != nil {
+		err = fmt.Errorf("running the training graph: %w", err)
+	}
+	return out, err
+}
+
+// values copies tensors out.
+func values(out []*tensors.Tensor) ([][]float32, error) {
+	var all [][]float32
+	for _, t := range out {
+		x, err := tensors.CopyFlatData[float32](t)
+		if err != nil {
+			return nil, fmt.Errorf("reading a training graph's result: %w", err)
+		}
+		all = append(all, x)
+	}
+	return all, nil
+}
+
+// Forward is a graph without gradients over a learner's weights.
+type Forward struct{ exec *model.Exec }
+
+// NewForward prepares a graph that reads the weights as they are at each call.
+func (l *Learner) NewForward(build func(scope *model.Scope, inputs []*graph.Node) []*graph.Node) (*Forward, error) {
+	exec, err := model.NewExec(l.backend, l.store, build)
+	if err != nil {
+		return nil, fmt.Errorf("preparing a graph: %w", err)
+	}
+	exec.SetMaxCache(-1)
+	return &Forward{exec}, nil
+}
+
+// Call runs the graph and returns its float32 results.
+func (f *Forward) Call(inputs ...any) ([][]float32, error) {
+	out, err := call(f.exec, inputs)
+	if err != nil {
+		return nil, err
+	}
+	results, err := values(out)
+	for _, t := range out {
+		err = errors.Join(err, t.FinalizeAll())
+	}
+	return results, err
 }
 
 func add(to, from []float32) {

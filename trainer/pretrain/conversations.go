@@ -51,7 +51,7 @@ func Conversations(ctx context.Context, o Options) error {
 		rows := batch.Pack(picked, len(members), s, answerUnit(o.BatchTokens))
 		return step{inputs: rowInputs(rows), count: float64(rows.Real), tokens: real}
 	}
-	describe := func(sums []float64, count float64) string { return fmt.Sprintf("loss %.4f", sums[0]/count) }
+	describe := func(means []float64) string { return fmt.Sprintf("loss %.4f", means[0]) }
 	if err := o.run(ctx, learner, lengths, next, describe); err != nil {
 		return err
 	}

@@ -91,10 +91,10 @@ func (o *Options) runPairs(ctx context.Context, learner *loop.Learner, pairs []t
 		}
 		return step{inputs: pairInputs(picked, s, answerUnit(half.BatchTokens)), count: float64(len(members)), tokens: real}
 	}
-	describe := func(sums []float64, count float64) string {
-		text := fmt.Sprintf("loss %.4f  right %.3f", sums[0]/count, sums[1]/count)
+	describe := func(means []float64) string {
+		text := fmt.Sprintf("loss %.4f  right %.3f", means[0], means[1])
 		if o.LanguageModel > 0 {
-			text += fmt.Sprintf("  language model %.4f", sums[2]/count)
+			text += fmt.Sprintf("  language model %.4f", means[2])
 		}
 		return text
 	}

@@ -22,7 +22,7 @@ type step struct {
 const maxBadSteps = 3
 
 // run does the steps of a training over sequences of these lengths.
-func (o *Options) run(ctx context.Context, l *loop.Learner, lengths []int, next func() step, describe func(sums []float64, count float64) string) error {
+func (o *Options) run(ctx context.Context, l *loop.Learner, lengths []int, next func() step, describe func(means []float64) string) error {
 	total := o.steps(lengths)
 	schedule := optim.Schedule{Peak: o.LearningRate, Warmup: min(o.Warmup, total/2), Total: total, Floor: 0.1}
 	progress := loop.NewProgress(o.Log, total)
@@ -32,7 +32,7 @@ func (o *Options) run(ctx context.Context, l *loop.Learner, lengths []int, next 
 			return fmt.Errorf("stopped at step %d of %d: %w", i, total, err)
 		}
 		s := next()
-		sums, err := l.Accumulate(s.inputs...)
+		reports, err := l.Accumulate(s.inputs...)
 		if err != nil {
 			return fmt.Errorf("step %d: %w", i, err)
 		}
@@ -46,7 +46,11 @@ func (o *Options) run(ctx context.Context, l *loop.Learner, lengths []int, next 
 			return fmt.Errorf("step %d: %w; lower the learning rate", i, err)
 		}
 		bad = 0
-		progress.Step(s.tokens, fmt.Sprintf("%s  lr %.3g  grad %.2f", describe(sums, s.count), rate, norm))
+		means := make([]float64, len(reports))
+		for i, r := range reports {
+			means[i] = float64(r[0]) / s.count
+		}
+		progress.Step(s.tokens, fmt.Sprintf("%s  lr %.3g  grad %.2f", describe(means), rate, norm))
 	}
 	progress.Finish()
 	return nil
