@@ -45,30 +45,45 @@ type problem struct {
 func between(r *rand.Rand, low, high int) int { return low + r.IntN(high-low+1) }
 
 var problems = []problem{
-	{"add", func(r *rand.Rand) []step { return []step{{"+", between(r, 2, 12), between(r, 2, 9)}} },
+	{
+		"add", func(r *rand.Rand) []step { return []step{{"+", between(r, 2, 12), between(r, 2, 9)}} },
 		[]string{"%N has %a %o. %M gives %b more. How many %o does %N have?", "%N finds %a %o and then %b more. How many %o does %N have?"},
-		[]string{"%N starts with %a %o and gets %b more, so"}},
-	{"sub", func(r *rand.Rand) []step { a := between(r, 6, 15); return []step{{"-", a, between(r, 2, min(7, a-1))}} },
+		[]string{"%N starts with %a %o and gets %b more, so"},
+	},
+	{
+		"sub", func(r *rand.Rand) []step { a := between(r, 6, 15); return []step{{"-", a, between(r, 2, min(7, a-1))}} },
 		[]string{"%N has %a %o and gives %b to %M. How many %o does %N have?", "%N has %a %o. Then %b are lost. How many %o does %N have?"},
-		[]string{"%N starts with %a %o and has %b less, so"}},
-	{"mul", func(r *rand.Rand) []step { return []step{{"x", between(r, 2, 5), between(r, 2, 8)}} },
+		[]string{"%N starts with %a %o and has %b less, so"},
+	},
+	{
+		"mul", func(r *rand.Rand) []step { return []step{{"x", between(r, 2, 5), between(r, 2, 8)}} },
 		[]string{"%N has %a boxes with %b %o each. How many %o does %N have?", "There are %a bags with %b %o each. How many %o are there for %N?"},
-		[]string{"%N has %a times %b %o, so"}},
-	{"add-sub", func(r *rand.Rand) []step {
-		first := step{"+", between(r, 2, 12), between(r, 2, 9)}
-		return []step{first, {"-", first.result(), between(r, 2, min(7, first.result()-1))}}
-	}, []string{"%N has %a %o and gets %b more. Then %N gives %c to %M. How many %o does %N have?"},
-		[]string{"%N starts with %a %o and gets %b more, so", "Then %c are given away, so"}},
-	{"mul-add", func(r *rand.Rand) []step {
-		first := step{"x", between(r, 2, 5), between(r, 2, 6)}
-		return []step{first, {"+", first.result(), between(r, 2, 9)}}
-	}, []string{"%N has %a boxes with %b %o each and finds %c more. How many %o does %N have?"},
-		[]string{"%N has %a times %b %o, so", "Then %N gets %c more, so"}},
-	{"sub-sub", func(r *rand.Rand) []step {
-		first := step{"-", between(r, 9, 15), between(r, 2, 5)}
-		return []step{first, {"-", first.result(), between(r, 2, min(5, first.result()-1))}}
-	}, []string{"%N has %a %o. %N gives %b to %M and loses %c. How many %o does %N have?"},
-		[]string{"%N starts with %a %o and has %b less, so", "Then %c are lost, so"}},
+		[]string{"%N has %a times %b %o, so"},
+	},
+	{
+		"add-sub", func(r *rand.Rand) []step {
+			first := step{"+", between(r, 2, 12), between(r, 2, 9)}
+			return []step{first, {"-", first.result(), between(r, 2, min(7, first.result()-1))}}
+		},
+		[]string{"%N has %a %o and gets %b more. Then %N gives %c to %M. How many %o does %N have?"},
+		[]string{"%N starts with %a %o and gets %b more, so", "Then %c are given away, so"},
+	},
+	{
+		"mul-add", func(r *rand.Rand) []step {
+			first := step{"x", between(r, 2, 5), between(r, 2, 6)}
+			return []step{first, {"+", first.result(), between(r, 2, 9)}}
+		},
+		[]string{"%N has %a boxes with %b %o each and finds %c more. How many %o does %N have?"},
+		[]string{"%N has %a times %b %o, so", "Then %N gets %c more, so"},
+	},
+	{
+		"sub-sub", func(r *rand.Rand) []step {
+			first := step{"-", between(r, 9, 15), between(r, 2, 5)}
+			return []step{first, {"-", first.result(), between(r, 2, min(5, first.result()-1))}}
+		},
+		[]string{"%N has %a %o. %N gives %b to %M and loses %c. How many %o does %N have?"},
+		[]string{"%N starts with %a %o and has %b less, so", "Then %c are lost, so"},
+	},
 }
 
 // arithmeticItem draws a word problem.

@@ -134,8 +134,10 @@ func llamaTokenizer(texts []string) map[string]any {
 	return tokenizerJSON(model, map[string]any{"type": "Sequence", "normalizers": []any{
 		map[string]any{"type": "Prepend", "prepend": "▁"}, map[string]any{"type": "Replace", "pattern": space, "content": "▁"},
 	}}, nil, map[string]any{"type": "Sequence", "decoders": []any{
-		map[string]any{"type": "Replace", "pattern": map[string]any{"String": "▁"}, "content": " "}, map[string]any{"type": "ByteFallback"},
-		map[string]any{"type": "Fuse"}, map[string]any{"type": "Strip", "content": " ", "start": 1, "stop": 0},
+		map[string]any{"type": "Replace", "pattern": map[string]any{"String": "▁"}, "content": " "},
+		map[string]any{"type": "ByteFallback"},
+		map[string]any{"type": "Fuse"},
+		map[string]any{"type": "Strip", "content": " ", "start": 1, "stop": 0},
 	}})
 }
 
@@ -192,8 +194,10 @@ func bpeModel(tokens []string, merges []pair) map[string]any {
 		}
 		pairs = append(pairs, []string{m.left, m.right})
 	}
-	return map[string]any{"type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil, "end_of_word_suffix": nil,
-		"fuse_unk": false, "byte_fallback": false, "vocab": vocab, "merges": pairs}
+	return map[string]any{
+		"type": "BPE", "dropout": nil, "unk_token": nil, "continuing_subword_prefix": nil, "end_of_word_suffix": nil,
+		"fuse_unk": false, "byte_fallback": false, "vocab": vocab, "merges": pairs,
+	}
 }
 
 func tokenizerJSON(model, normalizer, preTokenizer, decoder map[string]any) map[string]any {
@@ -207,6 +211,8 @@ func tokenizerJSON(model, normalizer, preTokenizer, decoder map[string]any) map[
 		}
 		return m
 	}
-	return map[string]any{"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": added, "normalizer": orNil(normalizer),
-		"pre_tokenizer": orNil(preTokenizer), "post_processor": nil, "decoder": decoder, "model": model}
+	return map[string]any{
+		"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": added, "normalizer": orNil(normalizer),
+		"pre_tokenizer": orNil(preTokenizer), "post_processor": nil, "decoder": decoder, "model": model,
+	}
 }

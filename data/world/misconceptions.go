@@ -44,8 +44,10 @@ func misconceptionItem(r *rand.Rand) Item {
 	full := func(s string) string {
 		return fmt.Sprintf("Many people ask this and many do not know it. But if you look well, you see: %s. So the answer is %s.", s, s)
 	}
-	i := Item{Skill: Misconceptions, Units: []string{"truth " + m[0]}, Prompt: fmt.Sprintf(misconceptionAsk[ask], m[0]), Own: own(truth), Reference: full(truth),
-		WrongOwn: own(popular), WrongReference: full(popular), Answer: truth, Candidates: []string{truth, popular}}
+	i := Item{
+		Skill: Misconceptions, Units: []string{"truth " + m[0]}, Prompt: fmt.Sprintf(misconceptionAsk[ask], m[0]), Own: own(truth), Reference: full(truth),
+		WrongOwn: own(popular), WrongReference: full(popular), Answer: truth, Candidates: []string{truth, popular},
+	}
 	if r.Float64() < 0.5 {
 		i.choose(options(r, []string{truth, popular}, truth, 2), popular)
 	}

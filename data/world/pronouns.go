@@ -55,8 +55,10 @@ func pronounItem(r *rand.Rand) Item {
 		return fmt.Sprintf("The word %s can mean %s%s or %s%s. The one that %s %s must be %s%s. So the answer is %s%s.",
 			pronoun, article, x, article, y, is, cueText, article, s, article, s)
 	}
-	i := Item{Skill: Pronouns, Units: []string{"cue " + p.text + cue}, Prompt: words.Replace(p.text + " " + p.ask), Own: own(meant), Reference: full(meant),
-		WrongOwn: own(wrong), WrongReference: full(wrong), Answer: meant, Candidates: []string{x, y}}
+	i := Item{
+		Skill: Pronouns, Units: []string{"cue " + p.text + cue}, Prompt: words.Replace(p.text + " " + p.ask), Own: own(meant), Reference: full(meant),
+		WrongOwn: own(wrong), WrongReference: full(wrong), Answer: meant, Candidates: []string{x, y},
+	}
 	i.Wording = i.Prompt
 	return i
 }

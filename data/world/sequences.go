@@ -40,8 +40,10 @@ func sequenceItem(r *rand.Rand) Item {
 	full := func(s string) string {
 		return fmt.Sprintf("You %s because you want to %s. After that you %s. So the answer is %s.", now, p[0], s, s)
 	}
-	i := Item{Skill: Sequences, Units: []string{"step " + p[0] + " " + now}, Prompt: strings.NewReplacer("%p", p[0], "%s", now).Replace(sequenceAsk[ask]),
-		Own: own(next), Reference: full(next), WrongOwn: own(wrong), WrongReference: full(wrong), Answer: next, Candidates: steps}
+	i := Item{
+		Skill: Sequences, Units: []string{"step " + p[0] + " " + now}, Prompt: strings.NewReplacer("%p", p[0], "%s", now).Replace(sequenceAsk[ask]),
+		Own: own(next), Reference: full(next), WrongOwn: own(wrong), WrongReference: full(wrong), Answer: next, Candidates: steps,
+	}
 	i.Wording = i.Prompt
 	if r.Float64() < 0.5 {
 		opts := options(r, steps, next, 3)

@@ -1,0 +1,46 @@
+# ProFuser. `make` lists the targets.
+export GOEXPERIMENT := simd
+export CGO_ENABLED := 0
+FUZZTIME ?= 20s
+TOOL := go tool -modfile=internal/lint/tools.mod
+
+.PHONY: help build test check lint race fuzz bench demo demo-models clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+build: ## both binaries in bin/, without cgo
+	go build -trimpath -ldflags='-s -w' -o bin/profuser ./cmd/profuser
+	go build -trimpath -ldflags='-s -w' -o bin/profuser-trainer ./cmd/profuser-trainer
+
+test: ## all tests
+	go test ./...
+
+check: lint test ## lint, then all tests
+
+lint: ## formatting, vet, staticcheck, house rules
+	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "run gofumpt -w on: $$unformatted"; exit 1; }
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	go test ./internal/lint/...
+
+race: ## tests of the concurrent packages under the race detector (needs cgo)
+	CGO_ENABLED=1 go test -race ./transforms/inflight ./models/engine ./models/tokenizer ./internal/dataset
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[++n]=$$1} /^ok/ {for (i=1;i<=n;i++) print f[i], $$2; n=0}' | while read f p; do \
+		echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done
+
+bench: ## all benchmarks, once
+	go test -run '^$$' -bench . -benchtime 1x ./...
+
+demo: build ## the whole job on the demo data, under out/demo
+	bin/profuser run fusion.yaml
+	bin/profuser-trainer train fusion.yaml --resume auto
+	bin/profuser evaluate fusion.yaml
+	bin/profuser report fusion.yaml
+
+include data/models.mk
+
+clean: ## remove binaries and the demo's results
+	rm -rf bin out
