@@ -62,6 +62,6 @@ func newRoot(ran *bool) *cobra.Command {
 		},
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newPretrain(), newReward())
+	root.AddCommand(newTrain(), newPretrain(), newReward())
 	return root
 }

@@ -64,3 +64,12 @@ func Pack(sequences []Sequence, b, s, unit int) *Rows {
 	}
 	return r
 }
+
+// PackInto is Pack with room for exactly a predicting positions, or more where the sequences have more.
+func PackInto(sequences []Sequence, b, s, a int) *Rows {
+	real := 0
+	for _, q := range sequences {
+		real += q.Answers()
+	}
+	return Pack(sequences, b, s, max(a, real))
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/profuser/profuser/internal/config"
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/trainer/curriculum"
+	"github.com/profuser/profuser/trainer/fusing"
+	"github.com/profuser/profuser/trainer/objective"
+	"github.com/profuser/profuser/trainer/optim"
+)
+
+// trainFlags are the flags of train.
+type trainFlags struct {
+	config, out, resume string
+	set                 []string
+	checkpointSteps     int
+	stopAfter           int
+}
+
+// newTrain is the training of the target on a fusion dataset.
+func newTrain() *cobra.Command {
+	var f trainFlags
+	c := &cobra.Command{
+		Use:   "train [fusion.yaml]",
+		Short: "Train the target on a fusion dataset",
+		Long: `Train the target of fusion.yaml on the datasets fusion/inference and fusion/training in its out folder (profuser fuse
+writes them), by the sections objective, curriculum and trainer. Results in the out folder:
+
+  model/                        the fused model, a Hugging Face directory
+  trainer/metrics.jsonl         one line a step; held-out losses at the start and at each epoch's end
+  trainer/epochs/epoch-N/       the model after each epoch (trainer.keep_epochs)
+  trainer/checkpoints/step-N/   weights, moments and state to go on from
+  steps/train.json              time and memory
+
+Stopped or killed, the same command goes on from the newest whole checkpoint with the same numbers; a finished training
+is skipped. A training of another configuration, model or dataset in the same folder is refused: --resume never removes
+it and starts over.`,
+		Example: "  profuser-trainer train fusion.yaml\n  profuser-trainer train fusion.yaml --set trainer.learning_rate=3e-4 --out out/slow",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				f.config = args[0]
+			}
+			return train(c.Context(), f, c.OutOrStdout())
+		},
+	}
+	c.Flags().SortFlags = false
+	c.Flags().StringVar(&f.config, "config", "fusion.yaml", "the configuration, when it is not an argument")
+	c.Flags().StringVar(&f.out, "out", "", "local out folder instead of the configuration's")
+	c.Flags().StringArrayVar(&f.set, "set", nil, "key=value that replaces one of the configuration; may be repeated")
+	c.Flags().StringVar(&f.resume, "resume", "auto", "auto: go on from the newest checkpoint; never: remove earlier results and start over")
+	c.Flags().IntVar(&f.checkpointSteps, "checkpoint-steps", 0, "steps between checkpoints (0: one a minute); epochs end with one anyway")
+	c.Flags().IntVar(&f.stopAfter, "stop-after", 0, "stop after so many steps, with a checkpoint (0: at the end)")
+	return c
+}
+
+// train runs one training and writes its step file.
+func train(ctx context.Context, f trainFlags, log io.Writer) error {
+	if f.resume != "auto" && f.resume != "never" {
+		return usageError{fmt.Errorf("flag --resume: %q; auto and never are known", f.resume)}
+	}
+	c, err := config.Load(f.config, f.set)
+	if err != nil {
+		return err
+	}
+	if f.out != "" {
+		c.Out = f.out
+	}
+	if strings.Contains(c.Out, "://") {
+		return fmt.Errorf("out is %s: the trainer writes model and checkpoints to a local folder; copy the fusion datasets and give --out", c.Out)
+	}
+	o, err := trainOptions(ctx, c, f, log)
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	result, err := fusing.Run(ctx, o)
+	if err != nil || result.Skipped {
+		return err
+	}
+	return writeStep(filepath.Join(c.Out, "steps", "train.json"), step{Step: "train", Seconds: result.Seconds, Rows: result.Rows, Started: started.UTC().Format(time.RFC3339)})
+}
+
+// trainOptions takes the configuration's values over.
+func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Writer) (fusing.Options, error) {
+	target, ok := c.Model(c.Target.Model)
+	if !ok || target.Path == "" {
+		return fusing.Options{}, errors.New("target.model: only a model with a path can be trained")
+	}
+	stages, err := curriculum.Plan(c.Curriculum.Kind, c.Curriculum.Epochs)
+	if err != nil {
+		return fusing.Options{}, err
+	}
+	store, err := dataset.OpenStore(ctx, c.Out)
+	if err != nil {
+		return fusing.Options{}, err
+	}
+	optimizer := optim.Default()
+	optimizer.WeightDecay, optimizer.Clip = c.Trainer.WeightDecay, c.Trainer.Clip
+	return fusing.Options{
+		Store: store, Out: c.Out, Target: target.Path,
+		Format:       chat.Options{ChatTemplate: target.ChatTemplate, EndOfTurn: target.EndOfTurn, BOS: target.BOS},
+		ConfigDigest: c.Digest("train"), Seed: c.Seed, Holdout: c.Prompts.Holdout,
+		Beta: c.Objective.Beta, Normalize: c.Objective.Normalize, Stages: stages,
+		Teaching:     objective.Teaching{Divergence: c.Objective.Divergence, Rest: c.Objective.Rest, Temperature: c.Objective.Temperature},
+		BatchPrompts: c.Trainer.BatchPrompts, MaxLength: c.Trainer.MaxLength, LearningRate: c.Trainer.LearningRate, Warmup: c.Trainer.Warmup,
+		Optimizer: optimizer, Backend: c.Trainer.Backend, KeepLast: c.Trainer.KeepLast, KeepEpochs: c.Trainer.KeepEpochs, MaxBadSteps: c.Trainer.MaxBadSteps,
+		CheckpointSteps: f.checkpointSteps, StopAfter: f.stopAfter, Fresh: f.resume == "never", Log: log,
+	}, nil
+}

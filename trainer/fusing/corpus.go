@@ -1,0 +1,196 @@
+package fusing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/schemas"
+)
+
+// window is the number of parts whose prompts are shuffled together; twice as many are kept in memory.
+const window = 8
+
+// corpus reads the two fusion datasets by parts.
+type corpus struct {
+	sets       [modes]*dataset.Dataset // nil when the mode has none and needs none
+	holdout    float64
+	maxLength  int
+	vocabulary int
+
+	has     [][]flags // for each part and prompt of it that is trained on
+	held    []prompt
+	rows    int
+	dropped int // too long
+
+	cache  map[int][]prompt
+	recent []int // parts in the cache, oldest first
+}
+
+// flags say which modes a prompt has an example in.
+type flags [modes]bool
+
+// place is a prompt: its part and its number there.
+type place struct{ part, row int }
+
+// openCorpus reads everything once: what is held out, what is too long, what each prompt has.
+func openCorpus(ctx context.Context, o *Options, sets [modes]*dataset.Dataset, maxLength, vocabulary int) (*corpus, error) {
+	c := &corpus{sets: sets, holdout: o.Holdout, maxLength: maxLength, vocabulary: vocabulary, cache: map[int][]prompt{}}
+	parts := -1
+	for _, d := range sets {
+		if d == nil {
+			continue
+		}
+		if parts >= 0 && d.Parts() != parts {
+			return nil, fmt.Errorf("datasets fusion/inference and fusion/training have %d and %d parts: they are of different runs; fuse again", parts, d.Parts())
+		}
+		parts = d.Parts()
+	}
+	for part := range parts {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		prompts, err := c.part(ctx, part, true)
+		if err != nil {
+			return nil, err
+		}
+		has := make([]flags, len(prompts))
+		for i, p := range prompts {
+			for m, e := range p.examples {
+				has[i][m] = e != nil
+			}
+		}
+		c.has = append(c.has, has)
+	}
+	return c, nil
+}
+
+// openSet opens a mode's dataset and checks that it was made for this target's tokenizer.
+func openSet(ctx context.Context, s dataset.Store, m mode, fingerprint string) (*dataset.Dataset, error) {
+	d, err := dataset.Open(ctx, s, "fusion/"+modeNames[m])
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; run profuser fuse first", err)
+	} else if err != nil {
+		return nil, err
+	}
+	return d, d.CheckTargetTokenizer(fingerprint)
+}
+
+// part reads a part of both datasets and merges them by prompt, in the order of inference mode, then of what only
+// training mode has. Held-out prompts are left out; the first time they go to held.
+func (c *corpus) part(ctx context.Context, part int, first bool) ([]prompt, error) {
+	if prompts, ok := c.cache[part]; ok {
+		return prompts, nil
+	}
+	var all []prompt
+	number := map[string]int{}
+	for m, d := range c.sets {
+		if d == nil {
+			continue
+		}
+		rows, _, err := dataset.Rows[schemas.FusionExample](ctx, d, part)
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			if !rows[i].Selected {
+				continue
+			}
+			if first {
+				c.rows++
+				if err := check(&rows[i], c.vocabulary); err != nil {
+					return nil, fmt.Errorf("dataset %s, part %d, row %d: %w", d.Name(), part, i, err)
+				}
+			}
+			e, ok := newExample(&rows[i], mode(m), c.maxLength)
+			if !ok {
+				if first {
+					c.dropped++
+				}
+				continue
+			}
+			at, known := number[rows[i].ID]
+			if !known {
+				at = len(all)
+				number[rows[i].ID] = at
+				all = append(all, prompt{id: rows[i].ID})
+			}
+			all[at].examples[m] = e
+		}
+	}
+	var prompts []prompt
+	for _, p := range all {
+		switch {
+		case !heldOut(p.id, c.holdout):
+			prompts = append(prompts, p)
+		case first:
+			c.held = append(c.held, p)
+		}
+	}
+	c.keep(part, prompts)
+	return prompts, nil
+}
+
+// keep puts a part in the cache and drops the oldest beyond two windows.
+func (c *corpus) keep(part int, prompts []prompt) {
+	c.cache[part] = prompts
+	c.recent = append(c.recent, part)
+	if len(c.recent) > 2*window {
+		delete(c.cache, c.recent[0])
+		c.recent = c.recent[1:]
+	}
+}
+
+// count is the number of prompts that a stage trains on: those with an example in a mode that it needs.
+func (c *corpus) count(needs flags) int {
+	n := 0
+	for _, part := range c.has {
+		for _, has := range part {
+			if has.meets(needs) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (f flags) meets(needs flags) bool {
+	return f[inference] && needs[inference] || f[training] && needs[training]
+}
+
+// order is the prompts of one epoch: parts in a random order, prompts shuffled over windows of them. It follows from the
+// seed, the epoch and the datasets alone.
+func (c *corpus) order(seed int64, epoch int, needs flags) []place {
+	random := rand.New(rand.NewPCG(uint64(seed), 0x66757365<<16|uint64(epoch)))
+	parts := random.Perm(len(c.has))
+	var order []place
+	for from := 0; from < len(parts); from += window {
+		start := len(order)
+		for _, part := range parts[from:min(from+window, len(parts))] {
+			for row, has := range c.has[part] {
+				if has.meets(needs) {
+					order = append(order, place{part, row})
+				}
+			}
+		}
+		shuffled := order[start:]
+		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	}
+	return order
+}
+
+// fetch reads prompts by their places.
+func (c *corpus) fetch(ctx context.Context, places []place) ([]prompt, error) {
+	out := make([]prompt, len(places))
+	for i, p := range places {
+		prompts, err := c.part(ctx, p.part, false)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = prompts[p.row]
+	}
+	return out, nil
+}

@@ -1,0 +1,102 @@
+package fusing
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/trainer/batch"
+	"github.com/profuser/profuser/trainer/objective"
+)
+
+// mode numbers the two modes.
+type mode int
+
+const (
+	inference mode = iota
+	training
+	modes
+)
+
+var modeNames = [modes]string{schemas.ModeInference, schemas.ModeTraining}
+
+// example is a fusion example as the loss needs it.
+//
+// Invariant: the teacher of text token i has the entries starts[i] to starts[i+1], none where the status is none.
+type example struct {
+	batch.Sequence
+	mode   mode
+	starts []int32
+	ids    []int32
+	probs  []float32
+	rest   []float32
+	taught int // positions with a teacher
+}
+
+// newExample takes a row over. A text that makes the whole longer than maxLength is cut on the right; ok is false when
+// that leaves fewer than leastText tokens of it.
+func newExample(row *schemas.FusionExample, m mode, maxLength int) (e *example, ok bool) {
+	e = &example{mode: m}
+	e.Prompt = len(row.PromptIDs)
+	n := len(row.TextIDs)
+	if e.Prompt+n > maxLength {
+		n = maxLength - e.Prompt
+		if n < leastText {
+			return nil, false
+		}
+	}
+	if n == 0 || e.Prompt == 0 {
+		return nil, false
+	}
+	e.IDs = append(append(make([]int32, 0, e.Prompt+n), row.PromptIDs...), row.TextIDs[:n]...)
+	e.starts = make([]int32, n+1)
+	e.rest = make([]float32, n)
+	at := 0
+	for i := range n {
+		count := int(row.Counts[i])
+		entries := make([]float64, count)
+		for j := range entries {
+			entries[j] = math.Exp(float64(row.LogProbs[at+j]))
+		}
+		if row.Status[i] != schemas.StatusNone && count > 0 {
+			e.rest[i] = float32(objective.Rest(entries))
+			e.ids = append(e.ids, row.IDs[at:at+count]...)
+			for _, p := range entries {
+				e.probs = append(e.probs, float32(p))
+			}
+			e.taught++
+		}
+		e.starts[i+1] = int32(len(e.ids))
+		at += count
+	}
+	return e, true
+}
+
+// check says why a row cannot belong to this model.
+func check(row *schemas.FusionExample, vocabulary int) error {
+	if err := row.Validate(); err != nil {
+		return err
+	}
+	for column, ids := range map[string][]int32{"prompt_ids": row.PromptIDs, "text_ids": row.TextIDs, "ids": row.IDs} {
+		for i, id := range ids {
+			if int(id) >= vocabulary {
+				return fmt.Errorf("%s[%d] of %s is %d, the model's vocabulary has %d: fuse again for this target", column, i, row.ID, id, vocabulary)
+			}
+		}
+	}
+	return nil
+}
+
+// heldOut chooses prompts by a hash of their id: the same ones in every run, whatever else the dataset holds.
+func heldOut(id string, share float64) bool {
+	sum := sha256.Sum256([]byte("holdout\x1f" + id))
+	return float64(binary.BigEndian.Uint64(sum[:])>>11)/(1<<53) < share
+}
+
+// prompt is what a part holds of one prompt; nil where a mode has no example.
+type prompt struct {
+	id       string
+	examples [modes]*example
+}

@@ -1,0 +1,134 @@
+package fusing
+
+import (
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/profuser/profuser/trainer/batch"
+)
+
+// global counts what a batch's losses are divided by: of each mode the examples, text tokens and taught positions.
+type global struct {
+	examples [modes]int
+	tokens   [modes]int
+	taught   [modes]int
+}
+
+// collect lists a batch's examples of the modes that weigh something, prompt by prompt, and counts them.
+func collect(prompts []prompt, needs flags) (examples []*example, g global) {
+	for _, p := range prompts {
+		for m, e := range p.examples {
+			if e == nil || !needs[m] {
+				continue
+			}
+			examples = append(examples, e)
+			g.examples[m]++
+			g.tokens[m] += e.Answers()
+			g.taught[m] += e.taught
+		}
+	}
+	return examples, g
+}
+
+// divisors are what one example's summed cross-entropy and divergence are divided by.
+//
+//	example: n·N and Σm·N;   token: the mode's tokens and taught positions in the global batch
+func (g global) divisors(e *example, normalize string) (text, teacher float64) {
+	if normalize == PerToken {
+		return float64(g.tokens[e.mode]), float64(max(1, g.taught[e.mode]))
+	}
+	n := float64(g.examples[e.mode])
+	return float64(e.Answers()) * n, float64(max(1, e.taught)) * n
+}
+
+// micro is a micro-batch ready for the graph.
+type micro struct {
+	examples      []*example
+	rows          *batch.Rows
+	k             int
+	goldWeight    []float32
+	teacherWeight []float32
+	ids           []int32
+	probs, rest   []float32
+}
+
+// cut makes micro-batches of examples. weights are w_I and w_T, beta scales the divergence; the weights of positions hold
+// all divisions, so that the graph's sums are the loss.
+func cut(examples []*example, g global, o *Options, weights [modes]float64, beta float64) []*micro {
+	lengths := make([]int, len(examples))
+	for i, e := range examples {
+		lengths[i] = e.Inputs()
+	}
+	var out []*micro
+	for _, group := range batch.Groups(lengths, o.MicroPositions, 8) {
+		m := &micro{}
+		var sequences []batch.Sequence
+		answers, widest := 0, 1
+		for _, i := range group.Members {
+			e := examples[i]
+			m.examples = append(m.examples, e)
+			sequences = append(sequences, e.Sequence)
+			answers += e.Answers()
+			for t := range e.rest {
+				widest = max(widest, int(e.starts[t+1]-e.starts[t]))
+			}
+		}
+		m.rows = batch.PackInto(sequences, group.B, group.S, batch.Count(answers, 32))
+		m.k = (widest + 7) / 8 * 8
+		m.fill(g, o.Normalize, weights, beta)
+		out = append(out, m)
+	}
+	return out
+}
+
+// fill lays out what belongs to the predicting positions, in the order of rows.Index.
+func (m *micro) fill(g global, normalize string, weights [modes]float64, beta float64) {
+	a := len(m.rows.Index)
+	m.goldWeight, m.teacherWeight, m.rest = make([]float32, a), make([]float32, a), make([]float32, a)
+	m.ids, m.probs = make([]int32, a*m.k), make([]float32, a*m.k)
+	at := 0
+	for _, e := range m.examples {
+		text, teacher := g.divisors(e, normalize)
+		for t := range e.Answers() {
+			m.goldWeight[at] = float32(weights[e.mode] / text)
+			m.rest[at] = e.rest[t]
+			from, to := e.starts[t], e.starts[t+1]
+			if to > from {
+				m.teacherWeight[at] = float32(weights[e.mode] * beta / teacher)
+			}
+			copy(m.ids[at*m.k:], e.ids[from:to])
+			copy(m.probs[at*m.k:], e.probs[from:to])
+			at++
+		}
+	}
+}
+
+// inputs are the graph's tensors.
+func (m *micro) inputs() []any {
+	a := len(m.rows.Index)
+	return []any{
+		tensors.FromFlatDataAndDimensions(m.rows.Tokens, m.rows.B, m.rows.S),
+		tensors.FromFlatDataAndDimensions(m.rows.Index, a), tensors.FromFlatDataAndDimensions(m.rows.Gold, a),
+		tensors.FromFlatDataAndDimensions(m.goldWeight, a), tensors.FromFlatDataAndDimensions(m.teacherWeight, a),
+		tensors.FromFlatDataAndDimensions(m.ids, a, m.k), tensors.FromFlatDataAndDimensions(m.probs, a, m.k), tensors.FromFlatDataAndDimensions(m.rest, a),
+	}
+}
+
+// losses are the parts of a batch's loss by mode: Σ of cross-entropies and divergences, each divided as in the loss.
+type losses struct {
+	text, teacher [modes]float64
+}
+
+// add takes a micro-batch's cross-entropies and divergences [A] in, in float64.
+func (l *losses) add(m *micro, g global, normalize string, crossEntropy, divergence []float32) {
+	at := 0
+	for _, e := range m.examples {
+		text, teacher := g.divisors(e, normalize)
+		for t := range e.Answers() {
+			l.text[e.mode] += float64(crossEntropy[at]) / text
+			if e.starts[t+1] > e.starts[t] {
+				l.teacher[e.mode] += float64(divergence[at]) / teacher
+			}
+			at++
+		}
+	}
+}

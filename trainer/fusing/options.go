@@ -1,0 +1,114 @@
+package fusing
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/trainer/curriculum"
+	"github.com/profuser/profuser/trainer/objective"
+	"github.com/profuser/profuser/trainer/optim"
+)
+
+// Options say what is trained on what. Fields without a default are required.
+type Options struct {
+	// Store holds the datasets.
+	Store dataset.Store
+	// Out is the local folder for model/ and trainer/.
+	Out string
+	// Target is the directory of the model to train.
+	Target string
+	// Format is how the target's chat format is read; it must be the one that the dataset was made with.
+	Format chat.Options
+	// ConfigDigest stands for the configuration that the training depends on.
+	ConfigDigest string
+	// Seed of the order of prompts.
+	Seed int64
+	// Holdout is the share of prompts that is held out, in [0, 1).
+	Holdout float64
+	// Beta weighs the divergence beside the cross-entropy, at least 0.
+	Beta float64
+	// Teaching is the divergence.
+	Teaching objective.Teaching
+	// Normalize is PerExample or PerToken.
+	Normalize string
+	// Stages of the training.
+	Stages []curriculum.Stage
+	// BatchPrompts is the number of prompts of a batch, positive.
+	BatchPrompts int
+	// MaxLength is the longest example in tokens; the model's context bounds it too.
+	MaxLength int
+	// MicroPositions bounds rows times length of a micro-batch. Default 4096.
+	MicroPositions int
+	// LearningRate is the peak, positive.
+	LearningRate float64
+	// Warmup is the share of the steps in which the rate rises, in [0, 1).
+	Warmup float64
+	// Optimizer holds AdamW's constants.
+	Optimizer optim.AdamW
+	// Backend is GoMLX's configuration string. Default go:ops_sequential.
+	Backend string
+	// KeepLast is the number of checkpoints kept, at least 1.
+	KeepLast int
+	// KeepEpochs keeps a model directory for each epoch under trainer/epochs.
+	KeepEpochs bool
+	// MaxBadSteps is how many steps with an infinite loss or gradient end the run.
+	MaxBadSteps int
+	// CheckpointSteps is the number of steps between checkpoints; 0 means one a minute, beside those at epochs' ends.
+	CheckpointSteps int
+	// Fresh starts over: checkpoints, metrics and a finished model are removed.
+	Fresh bool
+	// StopAfter ends the run after so many steps with a checkpoint, as a signal would; 0 never does. For tests.
+	StopAfter int
+	// Log receives progress and warnings.
+	Log io.Writer
+}
+
+// How the losses of a mode are divided.
+const (
+	// PerExample averages over each example's positions, then over examples.
+	PerExample = "example"
+	// PerToken averages over all positions of the mode in the batch.
+	PerToken = "token"
+)
+
+// defaultMicroPositions is what measures fastest on the Go backend.
+const defaultMicroPositions = 4096
+
+// leastText is the number of text tokens that a cut example must keep.
+const leastText = 16
+
+// validate names the first field that cannot be.
+func (o *Options) validate() error {
+	if err := o.Teaching.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case o.Normalize != PerExample && o.Normalize != PerToken:
+		return fmt.Errorf("objective.normalize: %q; example and token are known", o.Normalize)
+	case !(o.Beta >= 0):
+		return fmt.Errorf("objective.beta: %g, must not be negative", o.Beta)
+	case !(o.Holdout >= 0 && o.Holdout < 1):
+		return fmt.Errorf("prompts.holdout: %g, must be in [0, 1)", o.Holdout)
+	case o.BatchPrompts < 1:
+		return fmt.Errorf("trainer.batch_prompts: %d, must be positive", o.BatchPrompts)
+	case o.MaxLength < leastText:
+		return fmt.Errorf("trainer.max_length: %d, must be at least %d", o.MaxLength, leastText)
+	case !(o.LearningRate > 0):
+		return fmt.Errorf("trainer.learning_rate: %g, must be positive", o.LearningRate)
+	case !(o.Warmup >= 0 && o.Warmup < 1):
+		return fmt.Errorf("trainer.warmup: %g, must be in [0, 1)", o.Warmup)
+	case o.KeepLast < 1:
+		return fmt.Errorf("trainer.keep_last: %d, must be at least 1", o.KeepLast)
+	case o.MaxBadSteps < 1:
+		return fmt.Errorf("trainer.max_bad_steps: %d, must be at least 1", o.MaxBadSteps)
+	case len(o.Stages) == 0:
+		return errors.New("curriculum: no stages")
+	}
+	if o.MicroPositions == 0 {
+		o.MicroPositions = defaultMicroPositions
+	}
+	return nil
+}

@@ -1,0 +1,277 @@
+package fusing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/loop"
+	"github.com/profuser/profuser/trainer/optim"
+)
+
+// trainer is one training under way.
+type trainer struct {
+	o        *Options
+	format   *chat.Format
+	config   decoder.Config
+	dtype    string
+	corpus   *corpus
+	plan     []epoch
+	total    int
+	schedule optim.Schedule
+	learner  *loop.Learner
+	forward  *loop.Forward
+	journal  *journal
+	progress *loop.Progress
+	state    loop.State
+	saved    time.Time // of the last checkpoint
+}
+
+// ErrStopped says that the training stopped before its end, with a checkpoint to go on from.
+var ErrStopped = errors.New("stopped")
+
+// run resumes and does the rest of the plan.
+func (t *trainer) run(ctx context.Context) (err error) {
+	state, resumed, err := t.learner.Resume(t.o.checkpoints(), t.state.Digest, t.o.Log)
+	if err != nil {
+		return err
+	}
+	if resumed {
+		t.state = state
+	}
+	fmt.Fprintf(t.o.Log, "train: %d rows, %d prompts held out, %d rows too long; %d steps in %d epochs\n", t.corpus.rows, len(t.corpus.held), t.corpus.dropped, t.total, len(t.plan))
+	if t.journal, err = openJournal(t.o.metrics(), t.state.Step); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.journal.close()) }()
+	t.progress = loop.NewProgress(t.o.Log, t.total)
+	if resumed {
+		fmt.Fprintf(t.o.Log, "train: going on after step %d of %d\n", t.state.Step, t.total)
+		t.progress.Resume(t.state.Step)
+	} else if err := t.readHeldOut(t.plan[0], "start", 0); err != nil {
+		return err
+	}
+	for _, e := range t.plan {
+		if t.state.Step >= e.first+e.batches {
+			continue
+		}
+		if err := t.epoch(ctx, e); err != nil {
+			return err
+		}
+	}
+	t.progress.Finish()
+	return t.finish()
+}
+
+// epoch does what is left of an epoch and what belongs to its end.
+func (t *trainer) epoch(ctx context.Context, e epoch) error {
+	order := t.corpus.order(t.o.Seed, e.number, e.needs)
+	for at := t.state.Step - e.first; at < e.batches; at++ {
+		if err := ctx.Err(); err != nil || (t.o.StopAfter > 0 && t.state.Step == t.o.StopAfter) {
+			return t.stop()
+		}
+		started := time.Now()
+		places := order[at*t.o.BatchPrompts : min(len(order), (at+1)*t.o.BatchPrompts)]
+		if err := t.step(ctx, e, places, started); err != nil {
+			return err
+		}
+		t.state.Position = at + 1
+		t.state.Seconds += time.Since(started).Seconds()
+		if at+1 < e.batches && t.due() {
+			if err := t.checkpoint(); err != nil {
+				return err
+			}
+		}
+	}
+	end := "epoch"
+	if e.last {
+		end = "stage"
+	}
+	if err := t.readHeldOut(e, end, t.state.Step); err != nil {
+		return err
+	}
+	if t.o.KeepEpochs {
+		dir := filepath.Join(t.o.epochs(), fmt.Sprintf("epoch-%d", e.number))
+		if err := t.saveModel(dir); err != nil {
+			return err
+		}
+	}
+	return t.checkpoint()
+}
+
+// step does one batch.
+func (t *trainer) step(ctx context.Context, e epoch, places []place, started time.Time) error {
+	prompts, err := t.corpus.fetch(ctx, places)
+	if err != nil {
+		return err
+	}
+	t.state.Step++
+	t.state.Stage, t.state.Epoch = e.stage.Name, e.number
+	beta := t.o.Beta
+	if e.stage.TextOnly {
+		beta = 0
+	}
+	line := stepLine{Step: t.state.Step, Epoch: e.number, Stage: e.stage.Name, LearningRate: t.schedule.Rate(t.state.Step)}
+	examples, g := collect(prompts, e.needs)
+	var sums losses
+	for _, m := range cut(examples, g, t.o, e.weights, beta) {
+		reports, err := t.learner.Accumulate(m.inputs()...)
+		if err != nil {
+			return fmt.Errorf("step %d: %w", t.state.Step, err)
+		}
+		sums.add(m, g, t.o.Normalize, reports[0], reports[1])
+	}
+	for _, x := range examples {
+		line.Tokens += x.Inputs()
+	}
+	line.take(sums, g, e.weights, beta)
+	norm, err := math.NaN(), error(loop.ErrNotFinite)
+	if line.Loss != nil {
+		norm, err = t.learner.Apply(line.LearningRate, 1)
+	} else {
+		t.learner.Drop()
+	}
+	line.GradNorm = finite(norm)
+	if errors.Is(err, loop.ErrNotFinite) {
+		t.state.Bad++
+		for _, p := range prompts {
+			line.Bad = append(line.Bad, p.id)
+		}
+	} else if err != nil {
+		return fmt.Errorf("step %d: %w", t.state.Step, err)
+	}
+	line.Seconds = math.Round(time.Since(started).Seconds()*1e4) / 1e4
+	if err := t.journal.write(line); err != nil {
+		return err
+	}
+	return t.show(line)
+}
+
+// show reports a step, and ends the run when too many were bad.
+func (t *trainer) show(line stepLine) error {
+	if line.Bad == nil {
+		t.progress.Step(line.Tokens, fmt.Sprintf("%s  loss %.4f  lr %.3g  grad %.2f", line.Stage, *line.Loss, line.LearningRate, *line.GradNorm))
+		return nil
+	}
+	fmt.Fprintf(t.o.Log, "step %d: loss or gradient is not finite, not applied (%d so far); its %d prompts are in %s\n", line.Step, t.state.Bad, len(line.Bad), t.o.metrics())
+	if t.state.Bad >= t.o.MaxBadSteps {
+		return fmt.Errorf("step %d: %d steps had a loss or gradient that is not finite, trainer.max_bad_steps is %d: lower trainer.learning_rate, or look at the prompts listed in %s", line.Step, t.state.Bad, t.o.MaxBadSteps, t.o.metrics())
+	}
+	return nil
+}
+
+// take fills in the losses; Loss stays nil when it is not finite.
+func (l *stepLine) take(s losses, g global, weights [modes]float64, beta float64) {
+	var loss, text, teacher float64
+	parts := [modes]**float64{&l.LossInference, &l.LossTraining}
+	for m := range modes {
+		if g.examples[m] == 0 {
+			continue
+		}
+		of := s.text[m] + beta*s.teacher[m]
+		*parts[m] = finite(of)
+		loss += weights[m] * of
+		text += weights[m] * s.text[m]
+		teacher += weights[m] * s.teacher[m]
+	}
+	l.Loss, l.SFT, l.KL = finite(loss), finite(text), finite(teacher)
+}
+
+// finite is x, or nil when JSON has no word for it.
+func finite(x float64) *float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	return &x
+}
+
+// readHeldOut writes the losses on the held-out prompts, of both modes whatever the stage weighs.
+func (t *trainer) readHeldOut(e epoch, end string, step int) error {
+	line := heldOutLine{Step: step, Epoch: e.number, Stage: e.stage.Name, End: end, HeldOut: map[string]heldOutLoss{}}
+	if end == "start" {
+		line.Epoch = 0
+	}
+	examples, g := collect(t.corpus.held, flags{true, true})
+	var sums losses
+	for _, m := range cut(examples, g, t.o, [modes]float64{1, 1}, 1) {
+		reports, err := t.forward.Call(m.inputs()...)
+		if err != nil {
+			return fmt.Errorf("reading the held-out prompts: %w", err)
+		}
+		sums.add(m, g, t.o.Normalize, reports[0], reports[1])
+	}
+	for m := range modes {
+		if g.examples[m] > 0 && finite(sums.text[m]) != nil && finite(sums.teacher[m]) != nil {
+			line.HeldOut[modeNames[m]] = heldOutLoss{Loss: sums.text[m] + t.o.Beta*sums.teacher[m], SFT: sums.text[m], KL: sums.teacher[m], Examples: g.examples[m]}
+		}
+	}
+	return t.journal.write(line)
+}
+
+// due reports whether a checkpoint inside an epoch should be made now.
+func (t *trainer) due() bool {
+	if n := t.o.CheckpointSteps; n > 0 {
+		return t.state.Step%n == 0
+	}
+	return time.Since(t.saved) > time.Minute
+}
+
+// checkpoint saves all that is needed to go on; the metrics so far are on the disk before it.
+func (t *trainer) checkpoint() error {
+	if err := t.journal.f.Sync(); err != nil {
+		return fmt.Errorf("writing metrics: %w", err)
+	}
+	t.saved = time.Now()
+	return t.learner.Save(t.o.checkpoints(), t.state, t.o.KeepLast)
+}
+
+// stop ends a run before its end.
+func (t *trainer) stop() error {
+	if err := t.checkpoint(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w after step %d of %d; the same command goes on from there", ErrStopped, t.state.Step, t.total)
+}
+
+// saveModel writes a Hugging Face directory that appears whole or not at all.
+func (t *trainer) saveModel(dir string) error {
+	tmp := dir + ".tmp"
+	for _, path := range []string{tmp, dir} {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("saving a model: %w", err)
+		}
+	}
+	if err := loop.SaveModel(t.learner.Store(), t.config, tmp, t.dtype, t.o.Target, t.format); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return fmt.Errorf("saving a model: %w", err)
+	}
+	return nil
+}
+
+// finish saves the result and marks the training as finished.
+func (t *trainer) finish() error {
+	if err := t.saveModel(t.o.model()); err != nil {
+		return err
+	}
+	b, err := json.Marshal(mark{t.state.Digest, t.total})
+	if err == nil {
+		err = loop.WriteSynced(t.o.done()+".tmp", append(b, '\n'))
+	}
+	if err == nil {
+		err = os.Rename(t.o.done()+".tmp", t.o.done())
+	}
+	if err != nil {
+		return fmt.Errorf("marking the training as finished: %w", err)
+	}
+	fmt.Fprintf(t.o.Log, "train: %d steps in %s: %s\n", t.total, time.Duration(t.state.Seconds*float64(time.Second)).Round(time.Millisecond), t.o.model())
+	return nil
+}
