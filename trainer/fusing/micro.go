@@ -51,6 +51,9 @@ type micro struct {
 	probs, rest   []float32
 }
 
+// leastRows is what a micro-batch gathers before padding counts: smaller products run slower than padding costs.
+const leastRows = 16
+
 // cut makes micro-batches of examples. weights are w_I and w_T, beta scales the divergence; the weights of positions hold
 // all divisions, so that the graph's sums are the loss.
 func cut(examples []*example, g global, o *Options, weights [modes]float64, beta float64) []*micro {
@@ -59,7 +62,7 @@ func cut(examples []*example, g global, o *Options, weights [modes]float64, beta
 		lengths[i] = e.Inputs()
 	}
 	var out []*micro
-	for _, group := range batch.Groups(lengths, o.MicroPositions, 8) {
+	for _, group := range batch.Groups(lengths, o.MicroPositions, leastRows) {
 		m := &micro{}
 		var sequences []batch.Sequence
 		answers, widest := 0, 1

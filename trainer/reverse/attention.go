@@ -1,6 +1,7 @@
 package reverse
 
 import (
+	"fmt"
 	"math"
 
 	. "github.com/gomlx/gomlx/core/graph"
@@ -9,27 +10,76 @@ import (
 
 // tables are constants that all layers share.
 type tables struct {
-	masks    []*Node // [B, S, S] for each head, or one for all
-	cos, sin *Node   // [T, C]
-	turn     *Node   // [C, C]: x·turn is rotate_half(x)
+	masks    map[string]*Node // by slopes
+	cos, sin *Node            // [T, C]
+	turn     *Node            // [C, C]: x·turn is rotate_half(x)
 }
 
-// head is softmax(q·kᵀ + mask)·v of one head; q, k, v are [T, C], q already scaled. Its reverse gives their gradients.
+// fewest is the number of multiplications below which the Go backend takes a kernel of a third of the speed.
+const fewest = 4 << 20
+
+// attend is softmax(q·kᵀ + mask)·v of each head; q, k, v are [T, C] a head, q already scaled, and masks holds one for each
+// head or one for all. Where single products would be small, several heads are stacked into one. The reverse maps the
+// heads' gradients to those of q, k and v.
+func (t *Tape) attend(q, k, v []*Node, slopes []float64) ([]*Node, func(d []*Node) (dq, dk, dv []*Node)) {
+	heads, size := len(q), 1
+	for size < heads && size*t.b*t.s*t.s*t.c.HeadDim < fewest {
+		size++
+	}
+	outs := make([]*Node, 0, heads)
+	var undo []func(d []*Node) (dq, dk, dv []*Node)
+	for from := 0; from < heads; from += size {
+		to := min(heads, from+size)
+		out, u := t.attendStacked(q[from:to], k[from:to], v[from:to], t.mask(slopes[from:to]))
+		outs, undo = append(outs, out...), append(undo, u)
+	}
+	return outs, func(d []*Node) (dq, dk, dv []*Node) {
+		for i, u := range undo {
+			q, k, v := u(d[i*size : min(heads, (i+1)*size)])
+			dq, dk, dv = append(dq, q...), append(dk, k...), append(dv, v...)
+		}
+		return dq, dk, dv
+	}
+}
+
+// attendStacked is attend of some heads in one product.
 //
 //	dV = Pᵀ·dO;  dP = dO·Vᵀ;  dS = P∘(dP - rowsum(dO∘O));  dQ = dS·K;  dK = dSᵀ·Q
-func (t *Tape) head(q, k, v, mask *Node) (*Node, func(d *Node) (dq, dk, dv *Node)) {
-	b, s, c := t.b, t.s, t.c.HeadDim
-	rows := func(x *Node) *Node { return Reshape(x, b, s, c) }
-	flat := func(x *Node) *Node { return Reshape(x, b*s, c) }
-	q, k, v = rows(q), rows(k), rows(v)
+func (t *Tape) attendStacked(qs, ks, vs []*Node, mask *Node) ([]*Node, func(d []*Node) (dq, dk, dv []*Node)) {
+	n, b, s := len(qs), len(qs)*t.b, t.s
+	q, k, v := t.stack(qs), t.stack(ks), t.stack(vs)
 	p := Softmax(Add(across(q, k), mask), -1)
-	o := flat(along(p, v))
-	return o, func(d *Node) (dq, dk, dv *Node) {
-		away := Reshape(t.spread(rowDot(d, o), s), b, s, s)
-		d = rows(d)
-		ds := Mul(p, Sub(across(d, v), away))
-		return flat(along(ds, k)), flat(along(Transpose(ds, 1, 2), q)), flat(along(Transpose(p, 1, 2), d))
+	o := along(p, v)
+	return t.unstack(o, n), func(ds []*Node) (dq, dk, dv []*Node) {
+		d := t.stack(ds)
+		flat := func(x *Node) *Node { return Reshape(x, b*s, t.c.HeadDim) }
+		away := Reshape(t.spread(rowDot(flat(d), flat(o)), s), b, s, s)
+		dS := Mul(p, Sub(across(d, v), away))
+		return t.unstack(along(dS, k), n), t.unstack(along(Transpose(dS, 1, 2), q), n), t.unstack(along(Transpose(p, 1, 2), d), n)
 	}
+}
+
+// stack puts heads [T, C] under each other: [n·B, S, C].
+func (t *Tape) stack(heads []*Node) *Node {
+	x := heads[0]
+	if len(heads) > 1 {
+		x = Concatenate(heads, 0)
+	}
+	return Reshape(x, len(heads)*t.b, t.s, t.c.HeadDim)
+}
+
+// unstack is its reverse.
+func (t *Tape) unstack(x *Node, n int) []*Node {
+	rows := t.b * t.s
+	x = Reshape(x, n*rows, t.c.HeadDim)
+	if n == 1 {
+		return []*Node{x}
+	}
+	heads := make([]*Node, n)
+	for h := range heads {
+		heads[h] = Slice(x, AxisRange(h*rows, (h+1)*rows))
+	}
+	return heads
 }
 
 // across is x·yᵀ for each row of the batch.
@@ -38,18 +88,37 @@ func across(x, y *Node) *Node { return Dot(x, y).General([]int{2}, []int{0}, []i
 // along is x·y for each row of the batch.
 func along(x, y *Node) *Node { return Dot(x, y).General([]int{2}, []int{0}, []int{1}, []int{0}) }
 
-// mask is the causal mask, -1e9 at later keys, plus slope·(k - (S-1)), for one head, [B, S, S].
-func (t *Tape) mask(slope float64) *Node {
-	b, s := t.b, t.s
-	m := make([]float32, b*s*s)
-	for i := range m {
-		query, key := i/s%s, i%s
-		m[i] = float32(slope) * float32(key-(s-1))
-		if key > query {
-			m[i] += -1e9
+// largest is the number of elements up to which a mask is a constant of the graph.
+const largest = 1 << 22
+
+// mask is, for heads with these slopes, the causal mask, -1e9 at later keys, plus slope·(k - (S-1)): [n·B, S, S]. Equal
+// masks are made once.
+func (t *Tape) mask(slopes []float64) *Node {
+	key := fmt.Sprint(slopes)
+	if m := t.tables.masks[key]; m != nil {
+		return m
+	}
+	n, b, s := len(slopes), t.b, t.s
+	repeat := b
+	if n*b*s*s > largest {
+		repeat = 1
+	}
+	m := make([]float32, 0, n*repeat*s*s)
+	for _, slope := range slopes {
+		for range repeat * s * s {
+			i := len(m) % (s * s)
+			query, key := i/s, i%s
+			x := float32(slope) * float32(key-(s-1))
+			if key > query {
+				x += -1e9
+			}
+			m = append(m, x)
 		}
 	}
-	return ConstTensor(t.g, tensors.FromFlatDataAndDimensions(m, b, s, s))
+	mask := ConstTensor(t.g, tensors.FromFlatDataAndDimensions(m, n, repeat, s, s))
+	mask = Reshape(BroadcastToDims(mask, n, b, s, s), n*b, s, s)
+	t.tables.masks[key] = mask
+	return mask
 }
 
 // rotary fills the rotary tables: angle(position, i) = position · θ^(-2i/C), the halves paired as in Hugging Face's

@@ -34,9 +34,23 @@ func (t *Tape) project(x *Node, centre bool, norm string, names ...string) *proj
 	return p
 }
 
-// part is the product with some rows of matrix i.
-func (p *projections) part(i, from, to int) *Node {
-	return timesTransposed(p.x, Slice(p.scaled[i], AxisRange(from, to)))
+// parts is the product with matrix i [n·C, D], cut into n columns of results [T, C]. One product a part costs less than
+// cutting, unless it is small.
+func (p *projections) parts(i, n int) []*Node {
+	w := p.scaled[i]
+	size := w.Shape().Dimensions[0] / n
+	out := make([]*Node, n)
+	if n > 1 && p.x.Shape().Size()*size < fewest {
+		whole := timesTransposed(p.x, w)
+		for h := range out {
+			out[h] = Slice(whole, AxisRange(), AxisRange(h*size, (h+1)*size))
+		}
+		return out
+	}
+	for h := range out {
+		out[h] = timesTransposed(p.x, Slice(w, AxisRange(h*size, (h+1)*size)))
+	}
+	return out
 }
 
 // back takes the gradient of each matrix's result and gives that at the norm's input.
@@ -56,31 +70,27 @@ func (p *projections) back(gradients ...*Node) *Node {
 // llamaAttention is x plus grouped-query attention with rotary positions over the normalised x.
 func (t *Tape) llamaAttention(x *Node, name string) (*Node, back) {
 	t.rotary()
-	if t.tables.masks == nil {
-		t.tables.masks = []*Node{t.mask(0)}
-	}
 	c, n := t.c, t.c.HeadDim
 	in := t.project(x, false, name+"input_layernorm.weight", name+"self_attn.q_proj.weight", name+"self_attn.k_proj.weight", name+"self_attn.v_proj.weight")
 	scale := 1 / math.Sqrt(float64(n))
 	group := c.Heads / c.KVHeads
-	keys, values := make([]*Node, c.KVHeads), make([]*Node, c.KVHeads)
-	for h := range keys {
-		keys[h], values[h] = t.rope(in.part(1, h*n, (h+1)*n)), in.part(2, h*n, (h+1)*n)
+	query, key, value := in.parts(0, c.Heads), in.parts(1, c.KVHeads), in.parts(2, c.KVHeads)
+	for h := range key {
+		key[h] = t.rope(key[h])
 	}
-	outs := make([]*Node, c.Heads)
-	undo := make([]func(*Node) (dq, dk, dv *Node), c.Heads)
-	for h := range outs {
-		q := MulScalar(t.rope(in.part(0, h*n, (h+1)*n)), scale)
-		outs[h], undo[h] = t.head(q, keys[h/group], values[h/group], t.tables.masks[0])
+	q, k, v := make([]*Node, c.Heads), make([]*Node, c.Heads), make([]*Node, c.Heads)
+	for h := range q {
+		q[h], k[h], v[h] = MulScalar(t.rope(query[h]), scale), key[h/group], value[h/group]
 	}
+	outs, undo := t.attend(q, k, v, make([]float64, c.Heads))
 	out, undoOut := t.merge(x, outs, name+"self_attn.o_proj.weight")
 	return out, func(d *Node) *Node {
-		dq, dk, dv := make([]*Node, c.Heads), make([]*Node, c.KVHeads), make([]*Node, c.KVHeads)
-		for h, dHead := range undoOut(d) {
-			q, k, v := undo[h](dHead)
-			dq[h] = MulScalar(t.unrope(q), scale)
-			addTo(dk, h/group, k)
-			addTo(dv, h/group, v)
+		dq, each, eachValue := undo(undoOut(d))
+		dk, dv := make([]*Node, c.KVHeads), make([]*Node, c.KVHeads)
+		for h := range dq {
+			dq[h] = MulScalar(t.unrope(dq[h]), scale)
+			addTo(dk, h/group, each[h])
+			addTo(dv, h/group, eachValue[h])
 		}
 		for h := range dk {
 			dk[h] = t.unrope(dk[h])
@@ -112,6 +122,13 @@ func (t *Tape) merge(x *Node, outs []*Node, name string) (*Node, func(d *Node) [
 		t.record(name, times(t.flip(d), o))
 		ds := make([]*Node, len(outs))
 		n := t.c.HeadDim
+		if d.Shape().Size()*n < fewest {
+			whole := times(d, w)
+			for h := range ds {
+				ds[h] = Slice(whole, AxisRange(), AxisRange(h*n, (h+1)*n))
+			}
+			return ds
+		}
 		for h := range ds {
 			ds[h] = times(d, Slice(w, AxisRange(), AxisRange(h*n, (h+1)*n)))
 		}
@@ -124,7 +141,7 @@ func (t *Tape) merge(x *Node, outs []*Node, name string) (*Node, func(d *Node) [
 //	silu(g) = g·σ(g);  dsilu/dg = σ + silu - silu·σ
 func (t *Tape) swiglu(x *Node, name string) (*Node, back) {
 	in := t.project(x, false, name+"post_attention_layernorm.weight", name+"mlp.gate_proj.weight", name+"mlp.up_proj.weight")
-	gate, up := in.part(0, 0, t.c.FFN), in.part(1, 0, t.c.FFN)
+	gate, up := in.parts(0, 1)[0], in.parts(1, 1)[0]
 	sigma := Sigmoid(gate)
 	silu := Mul(gate, sigma)
 	y, undo := t.linear(Mul(silu, up), t.weight(name+"mlp.down_proj.weight"))

@@ -3,6 +3,7 @@ package reverse
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph"
 )
@@ -17,28 +18,21 @@ func (t *Tape) mptBlock(x *Node, layer int) (*Node, back) {
 
 // mptAttention is x plus attention with linear biases over the normalised x; query, key and value are one matrix's thirds.
 func (t *Tape) mptAttention(x *Node, name string) (*Node, back) {
-	c, n := t.c, t.c.HeadDim
-	if t.tables.masks == nil {
-		for _, slope := range alibiSlopes(c.Heads, c.AlibiBiasMax) {
-			t.tables.masks = append(t.tables.masks, t.mask(slope))
-		}
-	}
+	heads := t.c.Heads
 	in := t.project(x, true, name+"norm_1.weight", name+"attn.Wqkv.weight")
-	scale := 1 / math.Sqrt(float64(n))
-	outs := make([]*Node, c.Heads)
-	undo := make([]func(*Node) (dq, dk, dv *Node), c.Heads)
-	for h := range outs {
-		part := func(third int) *Node { return in.part(0, third*c.Dim+h*n, third*c.Dim+(h+1)*n) }
-		outs[h], undo[h] = t.head(MulScalar(part(0), scale), part(1), part(2), t.tables.masks[h])
+	scale := 1 / math.Sqrt(float64(t.c.HeadDim))
+	parts := in.parts(0, 3*heads)
+	for h := range heads {
+		parts[h] = MulScalar(parts[h], scale)
 	}
+	outs, undo := t.attend(parts[:heads], parts[heads:2*heads], parts[2*heads:], alibiSlopes(heads, t.c.AlibiBiasMax))
 	out, undoOut := t.merge(x, outs, name+"attn.out_proj.weight")
 	return out, func(d *Node) *Node {
-		parts := make([]*Node, 3*c.Heads)
-		for h, dHead := range undoOut(d) {
-			q, k, v := undo[h](dHead)
-			parts[h], parts[c.Heads+h], parts[2*c.Heads+h] = MulScalar(q, scale), k, v
+		dq, dk, dv := undo(undoOut(d))
+		for h := range dq {
+			dq[h] = MulScalar(dq[h], scale)
 		}
-		return Add(d, in.back(join(parts)))
+		return Add(d, in.back(join(slices.Concat(dq, dk, dv))))
 	}
 }
 
@@ -47,7 +41,7 @@ func (t *Tape) mptAttention(x *Node, name string) (*Node, back) {
 //	gelu(u) = u·Φ(u);  dgelu/du = Φ(u) + u·φ(u)
 func (t *Tape) gelu(x *Node, name string) (*Node, back) {
 	in := t.project(x, true, name+"norm_2.weight", name+"ffn.up_proj.weight")
-	up := in.part(0, 0, t.c.FFN)
+	up := in.parts(0, 1)[0]
 	cdf := MulScalar(OnePlus(Erf(MulScalar(up, 1/math.Sqrt2))), 0.5)
 	y, undo := t.linear(Mul(up, cdf), t.weight(name+"ffn.down_proj.weight"))
 	return Add(x, y), func(d *Node) *Node {

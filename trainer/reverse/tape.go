@@ -61,7 +61,7 @@ func New(scope *model.Scope, c decoder.Config, tokens *Node) *Tape {
 		panic(fmt.Sprintf("no backward pass for architecture %s", c.Architecture))
 	}
 	d := tokens.Shape().Dimensions
-	t := &Tape{c: c, scope: scope, g: tokens.Graph(), b: d[0], s: d[1], norm: a.norm, embedding: a.embedding, gradients: map[string]*Node{}, transpose: map[*Node]*Node{}}
+	t := &Tape{c: c, scope: scope, g: tokens.Graph(), b: d[0], s: d[1], norm: a.norm, embedding: a.embedding, gradients: map[string]*Node{}, transpose: map[*Node]*Node{}, tables: tables{masks: map[string]*Node{}}}
 	rows := Reshape(tokens, t.b*t.s, 1)
 	x := Gather(t.weight(a.embedding), rows)
 	t.push(func(d *Node) *Node {
@@ -107,7 +107,7 @@ func (t *Tape) scatter(name string, rows, d *Node) {
 	t.gradients[name] = ScatterSum(before, rows, d, false, false)
 }
 
-// Pick reads the hidden states at flat places index [A] of [T]. The places' gradient comes back through the head.
+// Rows are hidden states that a head reads.
 type Rows struct {
 	tape  *Tape
 	index *Node
