@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/trainertest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"profuser-trainer": func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },
+	})
+}
+
+// TestScripts runs the command lines of testdata/script. Each starts with what world writes.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   "testdata/script",
+		Setup: func(e *testscript.Env) error { return world(e.WorkDir) },
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"sameweights": sameWeights,
+			"notimes":     noTimes,
+		},
+	})
+}
+
+// world writes tokenizer/, llama.json, mpt.json, talk.jsonl, pairs.jsonl, target/ (a model), fusion.yaml, and a fusion
+// dataset under out/.
+func world(dir string) error {
+	tokenizer, target := filepath.Join(dir, "tokenizer"), filepath.Join(dir, "target")
+	for _, d := range []string{tokenizer, target} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+		if err := trainertest.WriteTokenizer(d); err != nil {
+			return err
+		}
+	}
+	var talk, pairs strings.Builder
+	for i := range 40 {
+		a, b := i%7, i%5
+		question := fmt.Sprintf(`{"role":"user","content":"%d and %d?"}`, a, b)
+		fmt.Fprintf(&talk, `{"messages":[%s,{"role":"assistant","content":"%d."}]}`+"\n", question, a+b)
+		fmt.Fprintf(&pairs, `{"messages":[%s],"chosen":"%d.","rejected":"%d?"}`+"\n", question, a+b, a+b+1)
+	}
+	for name, text := range map[string]string{
+		"llama.json": trainertest.Llama, "mpt.json": trainertest.MPT, "talk.jsonl": talk.String(), "pairs.jsonl": pairs.String(),
+		"prompts.jsonl": `{"messages":[{"role":"user","content":"x"}]}` + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	config, err := decoder.ParseConfig([]byte(trainertest.Llama))
+	if err != nil {
+		return err
+	}
+	store, err := decoder.InitStore(config, 1)
+	if err != nil {
+		return err
+	}
+	if err := decoder.SaveStore(store, config, target, "float32"); err != nil {
+		return err
+	}
+	format, err := chat.Load(target, chat.Options{})
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	data, err := dataset.OpenStore(ctx, filepath.Join(dir, "out"))
+	if err != nil {
+		return err
+	}
+	return trainertest.WriteFusion(ctx, data, format, 24)
+}
+
+// sameWeights compares the weights of two model directories byte for byte.
+func sameWeights(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: sameweights DIR DIR")
+	}
+	a, b := ts.ReadFile(args[0]+"/model.safetensors"), ts.ReadFile(args[1]+"/model.safetensors")
+	if (a == b) == neg {
+		ts.Fatalf("weights of %s and %s: equal is %v", args[0], args[1], a == b)
+	}
+}
+
+// noTimes writes a metrics file without its times to another.
+func noTimes(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: notimes METRICS OUT")
+	}
+	var out strings.Builder
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		before, after, found := strings.Cut(line, `,"seconds":`)
+		if found {
+			line = before + after[strings.IndexAny(after, ",}"):]
+		}
+		out.WriteString(line)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(out.String()), 0o644))
+}
