@@ -194,6 +194,10 @@ func (l *Learner) Apply(rate, scale float64) (norm float64, err error) {
 	return norm, nil
 }
 
+// Gradients are the sums of the step under way, by weight in the order of their names; they are only valid until the
+// next call.
+func (l *Learner) Gradients() [][]float32 { return l.gradients }
+
 // Drop forgets the step under way.
 func (l *Learner) Drop() { l.dirty = false }
 

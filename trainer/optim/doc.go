@@ -4,7 +4,7 @@
 // and the gradient norm before clipping. The moments are float32 slices that a checkpoint saves and restores.
 //
 // It runs on the host in plain Go: on the Go backend a graph's elementwise operations cost as much as these loops, and
-// one pass here replaces about twelve there (docs/decisions.md). It knows nothing of graphs, models or files.
+// one pass here replaces about twelve there. It knows nothing of graphs, models or files.
 //
 // Not here: accumulation over micro-batches (trainer/loop) and any choice of the learning rate (trainer/curriculum).
 package optim

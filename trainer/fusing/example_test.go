@@ -1,0 +1,108 @@
+package fusing
+
+import (
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/trainer/batch"
+)
+
+// logs are log-probs.
+func logs(p ...float64) []float32 {
+	var out []float32
+	for _, x := range p {
+		out = append(out, float32(math.Log(x)))
+	}
+	return out
+}
+
+// TestMicroByHand is what two examples become, written out: shift, weights, teachers.
+func TestMicroByHand(t *testing.T) {
+	a, ok := newExample(&schemas.FusionExample{
+		PromptIDs: []int32{11, 12}, TextIDs: []int32{13, 14, 15},
+		Counts: []int32{2, 0, 1}, IDs: []int32{13, 99, 15}, LogProbs: logs(0.5, 0.25, 1),
+		Status: []int32{schemas.StatusExact, schemas.StatusNone, schemas.StatusBoundary},
+	}, inference, 100)
+	if !ok {
+		t.Fatal("example dropped")
+	}
+	b, ok := newExample(&schemas.FusionExample{
+		PromptIDs: []int32{21}, TextIDs: []int32{22}, Counts: []int32{0}, Status: []int32{schemas.StatusNone},
+	}, training, 100)
+	if !ok {
+		t.Fatal("example dropped")
+	}
+	prompts := []prompt{{id: "p", examples: [modes]*example{a, b}}}
+	examples, g := collect(prompts, flags{true, true})
+	micros := cut(examples, g, &Options{Normalize: PerExample, MicroPositions: 100}, [modes]float64{0.1, 1}, 0.5)
+	if len(micros) != 1 {
+		t.Fatalf("%d micro-batches, want 1", len(micros))
+	}
+	m := micros[0]
+	want := &batch.Rows{
+		B: 2, S: 4,
+		Tokens: []int32{11, 12, 13, 14, 21, 0, 0, 0},
+		Index:  []int32{1, 2, 3, 4},
+		Gold:   []int32{13, 14, 15, 22},
+		Real:   4,
+	}
+	got := *m.rows
+	got.Index, got.Gold = got.Index[:4], got.Gold[:4]
+	if diff := cmp.Diff(want, &got); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	third, half := float32(0.1/3), float32(0.1*0.5/2)
+	for name, c := range map[string]struct{ got, want any }{
+		"gold weights":    {m.goldWeight[:5], []float32{third, third, third, 1, 0}},
+		"teacher weights": {m.teacherWeight[:5], []float32{half, 0, half, 0, 0}},
+		"rest":            {m.rest[:5], []float32{0.25, 0, 0, 0, 0}},
+		"ids":             {m.ids[:4*m.k], []int32{13, 99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}},
+		"first probs":     {m.probs[:3], []float32{0.5, 0.25, 0}},
+		"third probs":     {m.probs[2*m.k : 2*m.k+2], []float32{1, 0}},
+	} {
+		if diff := cmp.Diff(c.want, c.got, cmp.Comparer(func(x, y float32) bool { return math.Abs(float64(x-y)) < 1e-6 })); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	token, _ := g.divisors(a, PerToken)
+	if token != 3 {
+		t.Errorf("divisor of a token is %g, want 3", token)
+	}
+}
+
+// TestCut: texts are cut on the right, prompts never, and too little text is none.
+func TestCut(t *testing.T) {
+	row := func(prompt, text int) *schemas.FusionExample {
+		r := &schemas.FusionExample{PromptIDs: make([]int32, prompt), TextIDs: make([]int32, text)}
+		for range text {
+			r.Counts, r.Status = append(r.Counts, 1), append(r.Status, schemas.StatusExact)
+			r.IDs, r.LogProbs = append(r.IDs, 1), append(r.LogProbs, -0.5)
+		}
+		return r
+	}
+	for _, c := range []struct{ prompt, text, limit, want int }{
+		{10, 30, 40, 30}, // fits
+		{10, 30, 39, 29}, // cut by one
+		{10, 30, 26, 16}, // the least that may remain
+		{10, 30, 25, 0},  // too little
+		{10, 3, 13, 3},   // short but whole
+		{10, 3, 12, 0},
+		{40, 30, 20, 0}, // the prompt alone is too long
+		{10, 0, 40, 0},
+	} {
+		e, ok := newExample(row(c.prompt, c.text), training, c.limit)
+		got := 0
+		if ok {
+			got = e.Answers()
+			if len(e.ids) != got || e.taught != got || len(e.starts) != got+1 {
+				t.Errorf("%+v: %d teachers for %d tokens", c, len(e.ids), got)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%+v: %d text tokens", c, got)
+		}
+	}
+}
