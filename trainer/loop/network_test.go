@@ -1,0 +1,93 @@
+package loop
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/optim"
+	"github.com/profuser/profuser/trainer/trainertest"
+)
+
+// rewarding is a tiny reward model with tied embeddings, whose language-model head still works.
+func rewarding(t testing.TB) (decoder.Config, *model.Store) {
+	t.Helper()
+	c, err := decoder.ParseConfig([]byte(trainertest.Llama))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := decoder.InitStore(c, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = c.Rewarding(); err != nil {
+		t.Fatal(err)
+	}
+	if err := decoder.AddRewardHead(store, c); err != nil {
+		t.Fatal(err)
+	}
+	tensors.MustMutableFlatData(store.GetVariable(decoder.Path("score.weight")).MustValue(), func(x []float32) {
+		for i := range x {
+			x[i] = float32(i%3) - 1
+		}
+	})
+	return c, store
+}
+
+// TestNetworks compares both implementations with two heads on overlapping positions.
+func TestNetworks(t *testing.T) {
+	var results, gradients [2][][]float32
+	for i := range results {
+		c, store := rewarding(t)
+		l, err := NewLearner("", store, optim.Default(), func(scope *model.Scope, in []*graph.Node) ([]*graph.Node, map[string]*graph.Node) {
+			n := NewNetwork(scope, c, in[0])
+			if _, ok := n.(taped); !ok {
+				t.Error("the Go backend does not get the hand-written pass")
+			}
+			if i == 1 {
+				d := in[0].Shape().Dimensions
+				m := decoder.New(c)
+				n = &differentiated{scope: scope, m: m, c: c, hidden: graph.Reshape(m.Hidden(scope, in[0]), d[0]*d[1], c.Dim)}
+			}
+			logits, back := n.Rows(in[1], "")
+			back(graph.MulScalar(graph.Sin(logits), 0.5))
+			scores, back := n.Rows(in[2], "score.weight")
+			back(graph.Cos(scores))
+			return []*graph.Node{logits, scores}, n.Gradients()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		random := rand.New(rand.NewPCG(1, 2))
+		tokens := make([]int32, 3*8)
+		for j := range tokens {
+			tokens[j] = random.Int32N(300)
+		}
+		if results[i], err = l.Accumulate(tensors.FromFlatDataAndDimensions(tokens, 3, 8), []int32{1, 5, 9, 5}, []int32{7, 5, 23}); err != nil {
+			t.Fatal(err)
+		}
+		gradients[i] = l.Gradients()
+	}
+	for i, what := range []string{"logits", "scores"} {
+		alike(t, what, results[0][i], results[1][i])
+	}
+	for i := range gradients[0] {
+		alike(t, "gradient", gradients[0][i], gradients[1][i])
+	}
+}
+
+func alike(t *testing.T, what string, a, b []float32) {
+	t.Helper()
+	var worst, size float64
+	for i := range a {
+		worst, size = max(worst, math.Abs(float64(a[i]-b[i]))), max(size, math.Abs(float64(a[i])))
+	}
+	if len(a) != len(b) || worst > 1e-5*size || size == 0 {
+		t.Errorf("%s differ by %g of %g", what, worst, size)
+	}
+}
