@@ -60,6 +60,7 @@ func flags(c *cobra.Command, o *pretrain.Options) {
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringSliceVar(&o.Data, "data", nil, "JSON-lines files, separated by commas")
+	f.StringSliceVar(&o.HeldOut, "held-out", nil, "files of the same kind that are only read at the end; their loss is printed")
 	f.StringVar(&o.Out, "out", "", "model directory to write")
 	f.StringVar(&o.Init, "init", "", "model directory to start from")
 	f.IntVar(&o.Steps, "steps", 0, "optimizer steps (0: by --tokens)")

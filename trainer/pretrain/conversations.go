@@ -55,7 +55,10 @@ func Conversations(ctx context.Context, o Options) error {
 	if err := o.run(ctx, learner, lengths, next, describe); err != nil {
 		return err
 	}
-	return loop.SaveModel(store, config, o.Out, o.DType, o.tokenizerDir(), format)
+	if err := loop.SaveModel(store, config, o.Out, o.DType, o.tokenizerDir(), format); err != nil || len(o.HeldOut) == 0 {
+		return err
+	}
+	return o.heldOutConversations(learner, config, format)
 }
 
 // answerUnit is what numbers of predicting positions are rounded up to: a sixteenth of a batch.

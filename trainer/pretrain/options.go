@@ -12,6 +12,8 @@ import (
 type Options struct {
 	// Data are the JSON-lines files, read in this order. Required.
 	Data []string
+	// HeldOut are files of the same kind that are only read, after the training: their loss is printed.
+	HeldOut []string
 	// Out is the model directory to write. Required.
 	Out string
 	// Init is a model directory to start from; its tokenizer files are copied. Either Init or Config and Tokenizer.

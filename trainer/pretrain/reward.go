@@ -68,7 +68,10 @@ func Reward(ctx context.Context, o Options) error {
 	if err := o.runPairs(ctx, learner, pairs); err != nil {
 		return err
 	}
-	return loop.SaveModel(store, config, o.Out, o.DType, o.tokenizerDir(), format)
+	if err := loop.SaveModel(store, config, o.Out, o.DType, o.tokenizerDir(), format); err != nil || len(o.HeldOut) == 0 {
+		return err
+	}
+	return o.heldOutPairs(learner, config, format)
 }
 
 // runPairs deals pairs out by the length of their longer side, half a batch's rows each way.
