@@ -121,12 +121,17 @@ func (t *trainer) step(ctx context.Context, e epoch, places []place, started tim
 	line := stepLine{Step: t.state.Step, Epoch: e.number, Stage: e.stage.Name, LearningRate: t.schedule.Rate(t.state.Step)}
 	examples, g := collect(prompts, e.needs)
 	var sums losses
-	for _, m := range cut(examples, g, t.o, e.weights, beta) {
-		reports, err := t.learner.Accumulate(m.inputs()...)
-		if err != nil {
-			return fmt.Errorf("step %d: %w", t.state.Step, err)
-		}
-		sums.add(m, g, t.o.Normalize, reports[0], reports[1])
+	micros := cut(examples, g, t.o, e.weights, beta)
+	inputs := make([][]any, len(micros))
+	for i, m := range micros {
+		inputs[i] = m.inputs()
+	}
+	reports, err := t.learner.AccumulateAll(inputs)
+	if err != nil {
+		return fmt.Errorf("step %d: %w", t.state.Step, err)
+	}
+	for i, m := range micros {
+		sums.add(m, g, t.o.Normalize, reports[i][0], reports[i][1])
 	}
 	for _, x := range examples {
 		line.Tokens += x.Inputs()

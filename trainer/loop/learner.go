@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"sort"
 
 	"github.com/gomlx/compute"
@@ -85,10 +86,51 @@ func NewLearner(backend string, store *model.Store, optimizer optim.AdamW, build
 
 // Accumulate adds the gradients of one micro-batch to the step under way and returns its reports.
 func (l *Learner) Accumulate(inputs ...any) (reports [][]float32, err error) {
-	out, err := call(l.exec, inputs)
+	all, err := l.AccumulateAll([][]any{inputs})
 	if err != nil {
 		return nil, err
 	}
+	return all[0], nil
+}
+
+// AccumulateAll is Accumulate of several micro-batches, as many at a time as there are processors. Gradients are added in
+// the order of the micro-batches, so that the result does not depend on which is done first.
+func (l *Learner) AccumulateAll(batches [][]any) (reports [][][]float32, err error) {
+	type result struct {
+		out []*tensors.Tensor
+		err error
+	}
+	results := make([]chan result, len(batches))
+	for i := range results {
+		results[i] = make(chan result, 1)
+	}
+	room := make(chan struct{}, runtime.GOMAXPROCS(0)) // results that are computed or wait
+	go func() {
+		for i, inputs := range batches {
+			room <- struct{}{}
+			go func() {
+				out, err := call(l.exec, inputs)
+				results[i] <- result{out, err}
+			}()
+		}
+	}()
+	for _, c := range results { // all of them, also after a fault: none may still run when this returns
+		r := <-c
+		if err == nil {
+			err = r.err
+		}
+		if err == nil {
+			var report [][]float32
+			report, err = l.add(r.out)
+			reports = append(reports, report)
+		}
+		<-room
+	}
+	return reports, err
+}
+
+// add takes one graph's results: reports, then gradients.
+func (l *Learner) add(out []*tensors.Tensor) (reports [][]float32, err error) {
 	count := len(out) - len(l.weights)
 	if reports, err = values(out[:count]); err != nil {
 		return nil, err
@@ -107,6 +149,13 @@ func (l *Learner) Accumulate(inputs ...any) (reports [][]float32, err error) {
 		err = errors.Join(err, t.FinalizeAll())
 	}
 	return reports, err
+}
+
+func add(to, from []float32) {
+	from = from[:len(to)]
+	for i := range to {
+		to[i] += from[i]
+	}
 }
 
 // call runs a graph. What building it panics with, as GoMLX does, becomes an error.
@@ -159,13 +208,6 @@ func (f *Forward) Call(inputs ...any) ([][]float32, error) {
 		err = errors.Join(err, t.FinalizeAll())
 	}
 	return results, err
-}
-
-func add(to, from []float32) {
-	from = from[:len(to)]
-	for i := range to {
-		to[i] += from[i]
-	}
 }
 
 // Apply ends a step: the summed gradients times scale are clipped and applied at a learning rate. It returns the norm
