@@ -28,6 +28,7 @@ var modeNames = [modes]string{schemas.ModeInference, schemas.ModeTraining}
 type example struct {
 	batch.Sequence
 	mode   mode
+	weight float64 // the row's own, 1
 	starts []int32
 	ids    []int32
 	probs  []float32
@@ -38,7 +39,7 @@ type example struct {
 // newExample takes a row over. A text that makes the whole longer than maxLength is cut on the right; ok is false when
 // that leaves fewer than leastText tokens of it.
 func newExample(row *schemas.FusionExample, m mode, maxLength int) (e *example, ok bool) {
-	e = &example{mode: m}
+	e = &example{mode: m, weight: row.Weight}
 	e.Prompt = len(row.PromptIDs)
 	n := len(row.TextIDs)
 	if e.Prompt+n > maxLength {

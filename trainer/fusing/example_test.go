@@ -22,6 +22,7 @@ func logs(p ...float64) []float32 {
 // TestMicroByHand is what two examples become, written out: shift, weights, teachers.
 func TestMicroByHand(t *testing.T) {
 	a, ok := newExample(&schemas.FusionExample{
+		Weight:    1,
 		PromptIDs: []int32{11, 12}, TextIDs: []int32{13, 14, 15},
 		Counts: []int32{2, 0, 1}, IDs: []int32{13, 99, 15}, LogProbs: logs(0.5, 0.25, 1),
 		Status: []int32{schemas.StatusExact, schemas.StatusNone, schemas.StatusBoundary},
@@ -30,6 +31,7 @@ func TestMicroByHand(t *testing.T) {
 		t.Fatal("example dropped")
 	}
 	b, ok := newExample(&schemas.FusionExample{
+		Weight:    2,
 		PromptIDs: []int32{21}, TextIDs: []int32{22}, Counts: []int32{0}, Status: []int32{schemas.StatusNone},
 	}, training, 100)
 	if !ok {
@@ -56,7 +58,7 @@ func TestMicroByHand(t *testing.T) {
 	}
 	third, half := float32(0.1/3), float32(0.1*0.5/2)
 	for name, c := range map[string]struct{ got, want any }{
-		"gold weights":    {m.goldWeight[:5], []float32{third, third, third, 1, 0}},
+		"gold weights":    {m.goldWeight[:5], []float32{third, third, third, 2, 0}},
 		"teacher weights": {m.teacherWeight[:5], []float32{half, 0, half, 0, 0}},
 		"rest":            {m.rest[:5], []float32{0.25, 0, 0, 0, 0}},
 		"ids":             {m.ids[:4*m.k], []int32{13, 99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}},
@@ -67,9 +69,8 @@ func TestMicroByHand(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	token, _ := g.divisors(a, PerToken)
-	if token != 3 {
-		t.Errorf("divisor of a token is %g, want 3", token)
+	if token, teacher := g.shares(a, PerToken); token != 1.0/3 || teacher != 1.0/2 {
+		t.Errorf("shares of a token are %g and %g, want 1/3 and 1/2", token, teacher)
 	}
 }
 

@@ -29,15 +29,15 @@ func collect(prompts []prompt, needs flags) (examples []*example, g global) {
 	return examples, g
 }
 
-// divisors are what one example's summed cross-entropy and divergence are divided by.
+// shares are what the cross-entropy and the divergence of one of an example's positions are multiplied with.
 //
-//	example: n·N and Σm·N;   token: the mode's tokens and taught positions in the global batch
-func (g global) divisors(e *example, normalize string) (text, teacher float64) {
+//	example: weight/(n·N) and weight/(Σm·N);   token: weight over the mode's tokens and taught positions in the global batch
+func (g global) shares(e *example, normalize string) (text, teacher float64) {
 	if normalize == PerToken {
-		return float64(g.tokens[e.mode]), float64(max(1, g.taught[e.mode]))
+		return e.weight / float64(g.tokens[e.mode]), e.weight / float64(max(1, g.taught[e.mode]))
 	}
 	n := float64(g.examples[e.mode])
-	return float64(e.Answers()) * n, float64(max(1, e.taught)) * n
+	return e.weight / (float64(e.Answers()) * n), e.weight / (float64(max(1, e.taught)) * n)
 }
 
 // micro is a micro-batch ready for the graph.
@@ -90,13 +90,13 @@ func (m *micro) fill(g global, normalize string, weights [modes]float64, beta fl
 	m.ids, m.probs = make([]int32, a*m.k), make([]float32, a*m.k)
 	at := 0
 	for _, e := range m.examples {
-		text, teacher := g.divisors(e, normalize)
+		text, teacher := g.shares(e, normalize)
 		for t := range e.Answers() {
-			m.goldWeight[at] = float32(weights[e.mode] / text)
+			m.goldWeight[at] = float32(weights[e.mode] * text)
 			m.rest[at] = e.rest[t]
 			from, to := e.starts[t], e.starts[t+1]
 			if to > from {
-				m.teacherWeight[at] = float32(weights[e.mode] * beta / teacher)
+				m.teacherWeight[at] = float32(weights[e.mode] * beta * teacher)
 			}
 			copy(m.ids[at*m.k:], e.ids[from:to])
 			copy(m.probs[at*m.k:], e.probs[from:to])
@@ -116,7 +116,7 @@ func (m *micro) inputs() []any {
 	}
 }
 
-// losses are the parts of a batch's loss by mode: Σ of cross-entropies and divergences, each divided as in the loss.
+// losses are the parts of a batch's loss by mode: Σ of cross-entropies and divergences, each times its share, as in the loss.
 type losses struct {
 	text, teacher [modes]float64
 }
@@ -125,11 +125,11 @@ type losses struct {
 func (l *losses) add(m *micro, g global, normalize string, crossEntropy, divergence []float32) {
 	at := 0
 	for _, e := range m.examples {
-		text, teacher := g.divisors(e, normalize)
+		text, teacher := g.shares(e, normalize)
 		for t := range e.Answers() {
-			l.text[e.mode] += float64(crossEntropy[at]) / text
+			l.text[e.mode] += float64(crossEntropy[at]) * text
 			if e.starts[t+1] > e.starts[t] {
-				l.teacher[e.mode] += float64(divergence[at]) / teacher
+				l.teacher[e.mode] += float64(divergence[at]) * teacher
 			}
 			at++
 		}

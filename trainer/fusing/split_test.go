@@ -1,6 +1,7 @@
 package fusing
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/profuser/profuser/models/decoder"
 	"github.com/profuser/profuser/trainer/loop"
 	"github.com/profuser/profuser/trainer/optim"
+	"github.com/profuser/profuser/trainer/trainertest"
 )
 
 // TestSplit cuts one batch in three ways: losses and gradients must be the same, up to float32 sums.
@@ -129,5 +131,47 @@ func TestHoldout(t *testing.T) {
 		if trained[p.id] > 0 || !heldOut(p.id, 0.3) {
 			t.Errorf("held-out prompt %s is trained on", p.id)
 		}
+	}
+}
+
+// TestWindows: with more parts than are kept in memory, every epoch still has every prompt once, in another order.
+func TestWindows(t *testing.T) {
+	o := world(t)
+	format, err := chat.Load(o.Target, o.Format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Store = emptyStore(t)
+	n := (2*window + 3) * trainertest.PartPrompts
+	if err := trainertest.WriteFusion(t.Context(), o.Store, format, n); err != nil {
+		t.Fatal(err)
+	}
+	o.Holdout = 0
+	c, _, _ := open(t, &o)
+	var first string
+	for epoch := 1; epoch <= 2; epoch++ {
+		order := c.order(1, epoch, flags{inference: true})
+		seen := map[string]bool{}
+		for at := range order {
+			p, err := c.fetch(t.Context(), order[at:at+1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[p[0].id] = true
+		}
+		if len(order) != n || len(seen) != n {
+			t.Errorf("epoch %d has %d prompts, %d different ones, want %d", epoch, len(order), len(seen), n)
+		}
+		if len(c.cache) > 2*window {
+			t.Errorf("%d parts in memory, want at most %d", len(c.cache), 2*window)
+		}
+		if text := fmt.Sprint(order); text == first {
+			t.Error("both epochs have the same order")
+		} else {
+			first = text
+		}
+	}
+	if got, want := c.count(flags{training: true}), n-(n-3+6)/7; got != want {
+		t.Errorf("%d prompts have a reference, want %d", got, want)
 	}
 }
