@@ -31,7 +31,7 @@ var made atomic.Int64
 func (numbers) Name() string       { return "numbers" }
 func (numbers) Datasets() []string { return []string{"prompts"} }
 
-func (n numbers) Make(_ context.Context, _ dataset.Store, part int, tally *sink.Tally) ([][]byte, error) {
+func (n numbers) Make(_ context.Context, _ *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
 	if part == n.BadPart {
 		return nil, errors.New("no such luck\nat all")
 	}

@@ -3,8 +3,6 @@ package sink
 import (
 	"context"
 	"sync/atomic"
-
-	"github.com/profuser/profuser/internal/dataset"
 )
 
 // Step is what one job does with one part. It is a plain struct of configuration: workers get it as JSON and find
@@ -16,7 +14,7 @@ type Step interface {
 	Datasets() []string
 	// Make reads the inputs of one part and returns the part's file for each of Datasets, encoded. It counts rows and
 	// rejects in tally as they are done. Equal inputs give equal bytes.
-	Make(ctx context.Context, s dataset.Store, part int, tally *Tally) ([][]byte, error)
+	Make(ctx context.Context, in *Inputs, part int, tally *Tally) ([][]byte, error)
 }
 
 // Tally counts what a step has done since the counts were last reported. Safe for concurrent use.

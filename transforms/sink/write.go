@@ -48,6 +48,7 @@ type partFn[S Step] struct {
 	Open  int
 
 	store  dataset.Store
+	inputs *Inputs
 	tally  *Tally
 	window *inflight.Window[Done]
 }
@@ -59,7 +60,7 @@ func (f *partFn[S]) StartBundle(ctx context.Context, _ func(Done)) error {
 		if err != nil {
 			return Fault(err)
 		}
-		f.store = store
+		f.store, f.inputs = store, NewInputs(store)
 	}
 	f.tally = new(Tally)
 	f.window = inflight.Start[Done](ctx, inflight.LimitOf("open parts", f.Open), func() {
@@ -104,7 +105,7 @@ func (f *partFn[S]) part(ctx context.Context, n int) (Done, error) {
 	if done.Skipped {
 		return done, nil
 	}
-	files, err := f.Step.Make(ctx, f.store, n, f.tally)
+	files, err := f.Step.Make(ctx, f.inputs, n, f.tally)
 	if err != nil {
 		return done, fmt.Errorf("%s part %d: %w", f.Step.Name(), n, err)
 	}

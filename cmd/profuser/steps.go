@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/profuser/profuser/internal/config"
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/internal/report"
+	"github.com/profuser/profuser/pipelines"
+)
+
+// flags are those that every command with a configuration has.
+type flags struct {
+	config, out string
+	set         []string
+	print       bool
+}
+
+// command makes a command that takes fusion.yaml as its argument or by --config.
+func command(use, short, long string, work func(ctx context.Context, c *config.Config, out io.Writer) error) *cobra.Command {
+	var f flags
+	c := &cobra.Command{
+		Use:   use + " [fusion.yaml]",
+		Short: short,
+		Long:  long,
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				f.config = args[0]
+			}
+			c, err := config.Load(f.config, f.set)
+			if err != nil {
+				return err
+			}
+			if f.out != "" {
+				c.Out = f.out
+			}
+			if f.print {
+				return c.Print(cmd.OutOrStdout())
+			}
+			return work(cmd.Context(), c, cmd.OutOrStdout())
+		},
+	}
+	c.Flags().SortFlags = false
+	c.Flags().StringVar(&f.config, "config", "fusion.yaml", "the configuration, when it is not an argument")
+	c.Flags().StringVar(&f.out, "out", "", "where to write instead of the configuration's out: a local folder, gs:// or s3://")
+	c.Flags().StringArrayVar(&f.set, "set", nil, "key=value that replaces one of the configuration; may be repeated")
+	c.Flags().BoolVar(&f.print, "print-config", false, "print the resolved configuration and do nothing else")
+	return c
+}
+
+// explained says what each step does.
+var explained = map[string]string{
+	"ingest":       "Read the prompt files: validate, normalise, give ids, drop duplicates, cut into parts (prompts/)",
+	"generate":     "Let the target and every source answer every prompt (generations/<source>/)",
+	"reward":       "Let every reward model score every answer (rewards/<reward model>/)",
+	"crossentropy": "Teacher-force the target and every source on the references (crossentropy/<source>/)",
+	"fuse":         "Pick the winners and align their distributions to the target's tokens (selections/, fusion/)",
+	"evaluate":     "Answer the held-out items with the target, the sources and, once trained, the fused model (evaluation/)",
+}
+
+// newStep is one step alone.
+func newStep(name string) *cobra.Command {
+	return command(name, explained[name], explained[name]+".\n\nFinished parts are kept: the same command goes on where an earlier one was stopped, and does nothing when all is done.",
+		func(ctx context.Context, c *config.Config, out io.Writer) error {
+			r, err := pipelines.New(ctx, c, out)
+			if err != nil {
+				return err
+			}
+			return r.Do(ctx, name)
+		})
+}
+
+// newRun is all steps of the data side.
+func newRun() *cobra.Command {
+	return command("run", "Make all steps from prompts to the fusion dataset, and evaluate the models before training",
+		"Make the steps ingest, generate, reward, crossentropy, fuse and evaluate, in this order. Everything is checked before\nthe first one starts. Finished work is kept: the same command goes on where an earlier one was stopped.",
+		func(ctx context.Context, c *config.Config, out io.Writer) error {
+			r, err := pipelines.New(ctx, c, out)
+			if err != nil {
+				return err
+			}
+			if err := r.Do(ctx, pipelines.Steps...); err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "\nThe fusion dataset is in %s/fusion. Next: profuser-trainer train, profuser evaluate, profuser report.\n", r.Store().URL())
+			return nil
+		})
+}
+
+// newReport writes the report.
+func newReport() *cobra.Command {
+	return command("report", "Write report.html and summary.json, and print the final table",
+		"Read everything under the out folder and write report.html (self-contained), summary.json and life-of-a-prompt.md there.\nWorks before training too: the report says what is missing.",
+		func(ctx context.Context, c *config.Config, out io.Writer) error {
+			store, err := dataset.OpenStore(ctx, c.Out)
+			if err != nil {
+				return err
+			}
+			return report.Write(ctx, c, store, out)
+		})
+}
+
+// newInit writes a first configuration.
+func newInit() *cobra.Command {
+	return &cobra.Command{
+		Use:   "init [fusion.yaml]",
+		Short: "Write a commented configuration to start from",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := "fusion.yaml"
+			if len(args) == 1 {
+				path = args[0]
+			}
+			if err := config.WriteInit(path); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s; its comments say what each key means\n", path)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,169 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/profuser/profuser/internal/config"
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/schemas"
+)
+
+// Summary is summary.json.
+type Summary struct {
+	// Models are the target, the sources and, once trained, the fused model.
+	Models []ModelSummary `json:"models"`
+	// Steps are what each step cost, in the order of the job.
+	Steps []StepSummary `json:"steps"`
+	// Items is the number of held-out items.
+	Items int `json:"items"`
+}
+
+// ModelSummary is one model on the held-out items.
+type ModelSummary struct {
+	// Name is the model's; the trained one is fused.
+	Name string `json:"name"`
+	// Role is target, source or fused.
+	Role string `json:"role"`
+	// NatsPerByte is the cross-entropy of all references over their bytes.
+	NatsPerByte float64 `json:"nats_per_byte"`
+	// Accuracy is the share of right answers, exact match.
+	Accuracy float64 `json:"accuracy"`
+	// BySkill is the accuracy by the items' first tag.
+	BySkill map[string]float64 `json:"by_skill"`
+}
+
+// StepSummary is one step's cost.
+type StepSummary struct {
+	// Step is the step's name.
+	Step string `json:"step"`
+	// Seconds is the time that it worked, all runs together.
+	Seconds float64 `json:"seconds"`
+	// PeakBytes is the largest resident memory of its process.
+	PeakBytes int64 `json:"peak_bytes"`
+	// Rows is the number of rows read.
+	Rows int `json:"rows"`
+}
+
+// fused is the trained model's name in evaluations.
+const fused = "fused"
+
+var stepOrder = []string{"ingest", "generate", "reward", "crossentropy", "fuse", "evaluate", "train", "evaluate-fused"}
+
+// summarize reads evaluations and step records.
+func summarize(ctx context.Context, c *config.Config, store dataset.Store) (Summary, error) {
+	var s Summary
+	for _, name := range append(c.Competitors(), fused) {
+		rows, err := all[schemas.Evaluation](ctx, store, "evaluation/"+name)
+		if err != nil {
+			return s, err
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		m := ModelSummary{Name: name, Role: "source", BySkill: map[string]float64{}}
+		switch name {
+		case c.Target.Model:
+			m.Role = "target"
+		case fused:
+			m.Role = fused
+		}
+		var nats, bytes, right float64
+		count := map[string]float64{}
+		for _, r := range rows {
+			nats += r.Nats
+			bytes += float64(r.Bytes)
+			count[r.Skill]++
+			if r.Correct {
+				right++
+				m.BySkill[r.Skill]++
+			} else {
+				m.BySkill[r.Skill] += 0
+			}
+		}
+		for skill, n := range count {
+			m.BySkill[skill] /= n
+		}
+		m.NatsPerByte, m.Accuracy = nats/bytes, right/float64(len(rows))
+		s.Models = append(s.Models, m)
+		s.Items = max(s.Items, len(rows))
+	}
+	steps, err := readSteps(ctx, store)
+	s.Steps = steps
+	return s, err
+}
+
+// skills are the skills of all models, sorted.
+func (s Summary) skills() []string {
+	seen := map[string]bool{}
+	for _, m := range s.Models {
+		for k := range m.BySkill {
+			seen[k] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// readSteps reads steps/*.json.
+func readSteps(ctx context.Context, store dataset.Store) ([]StepSummary, error) {
+	keys, err := store.List(ctx, "steps/")
+	if err != nil {
+		return nil, err
+	}
+	var out []StepSummary
+	for _, k := range keys {
+		if path.Ext(k) != ".json" {
+			continue
+		}
+		b, err := store.Read(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		var s StepSummary
+		if err := json.Unmarshal(b, &s); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", k, err)
+		}
+		out = append(out, s)
+	}
+	slices.SortStableFunc(out, func(a, b StepSummary) int {
+		return cmp.Compare(slices.Index(stepOrder, a.Step), slices.Index(stepOrder, b.Step))
+	})
+	return out, nil
+}
+
+// all reads every row of a dataset; none when it is not committed.
+func all[T any](ctx context.Context, store dataset.Store, name string) ([]T, error) {
+	if done, err := committed(ctx, store, name); err != nil || !done {
+		return nil, err
+	}
+	d, err := dataset.Open(ctx, store, name)
+	if err != nil {
+		return nil, err
+	}
+	var out []T
+	for k := range d.Parts() {
+		rows, _, err := dataset.Rows[T](ctx, d, k)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rows...)
+	}
+	return out, nil
+}
+
+// committed says whether a dataset has a manifest.
+func committed(ctx context.Context, store dataset.Store, name string) (bool, error) {
+	keys, err := store.List(ctx, name+"/")
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, name+"/_MANIFEST") }), err
+}

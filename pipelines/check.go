@@ -1,0 +1,120 @@
+package pipelines
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/models/engine"
+)
+
+// checkedModel is what the steps need to know of a model before they run it.
+type checkedModel struct {
+	fingerprint string // of its tokenizer
+	template    string // digest of its chat format
+	context     int
+	digest      string // of its files
+}
+
+// check looks at everything that the run needs: model directories, configurations, tokenizers, templates.
+func (r *Run) check() error {
+	for _, name := range slices.Concat(r.competitors(), r.config.Reward.Models) {
+		if err := r.checkModel(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkModel reads a model's small files and takes the digest of all.
+func (r *Run) checkModel(name string) error {
+	if _, ok := r.checked[name]; ok {
+		return nil
+	}
+	m := r.model(name)
+	c, format, err := engine.Check(m.Dir, formatOptions(m))
+	if err != nil {
+		return fmt.Errorf("model %s: %w", name, err)
+	}
+	digest, err := digestModel(m.Dir)
+	if err != nil {
+		return fmt.Errorf("model %s: %w", name, err)
+	}
+	length := c.Context()
+	if n := int(r.entry(name).Context); n > 0 {
+		length = min(length, n)
+	}
+	r.checked[name] = checkedModel{fingerprint: format.Tokenizer().Fingerprint(), template: format.Digest(), context: length, digest: digest}
+	return nil
+}
+
+// digestModel is the SHA-256 over names and contents of the files that make a model's answers.
+func digestModel(dir string) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	for _, e := range entries {
+		ext := filepath.Ext(e.Name())
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || (ext != ".json" && ext != ".safetensors" && ext != ".jinja") {
+			continue
+		}
+		sum, err := digestFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%s\x1f%s\x1e", e.Name(), sum)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// digestFile is the SHA-256 of a file, hex.
+func digestFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("reading: %w", err)
+	}
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", fmt.Errorf("reading %s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// digest is a step's: its configuration and the files of its models.
+func (r *Run) digest(step string, models ...string) string {
+	parts := []string{r.config.Digest(step)}
+	for _, name := range models {
+		parts = append(parts, name, r.checked[name].digest)
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x1f")))
+	return hex.EncodeToString(sum[:16])
+}
+
+// open opens a dataset that an earlier step commits.
+func (r *Run) open(ctx context.Context, name string) (*dataset.Dataset, error) {
+	d, err := dataset.Open(ctx, r.store, name)
+	if err != nil {
+		step, _, _ := strings.Cut(name, "/")
+		return nil, fmt.Errorf("%w; run the step that makes it first (profuser run makes all; this is %s)", err, step)
+	}
+	return d, nil
+}
+
+// localPath is a key's file when the store is a local folder.
+func (r *Run) localPath(key string) (string, bool) {
+	if strings.Contains(r.store.URL(), "://") {
+		return "", false
+	}
+	return filepath.Join(r.store.URL(), filepath.FromSlash(key)), true
+}

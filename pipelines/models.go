@@ -1,0 +1,134 @@
+package pipelines
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/profuser/profuser/internal/config"
+	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/models/engine"
+	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/transforms/crossentropy"
+	"github.com/profuser/profuser/transforms/generate"
+	"github.com/profuser/profuser/transforms/inflight"
+	"github.com/profuser/profuser/transforms/reward"
+)
+
+// concurrency is the calls in flight to one in-process model: two batches, so that the engine never waits.
+const concurrency = 64
+
+// inProcess puts an engine behind the interfaces that the steps declare.
+type inProcess struct {
+	*engine.Engine
+	release func() error
+}
+
+func (m inProcess) Prompt(messages []schemas.Message) ([]int32, error) {
+	return m.Format().Prompt(messages)
+}
+
+func (m inProcess) Answer(ids []int32) (string, []int32, bool) { return m.Format().Answer(ids) }
+
+func (m inProcess) Encode(messages []schemas.Message, text string, closed bool) (chat.Encoded, error) {
+	return m.Format().Encode(messages, text, closed)
+}
+
+func (m inProcess) Conversation(messages []schemas.Message, text string) ([]int32, error) {
+	return m.Format().Conversation(messages, text)
+}
+
+func (m inProcess) Close() error { return m.release() }
+
+// writer, reader and rewarder are the three views of a model.
+type writer struct{ inProcess }
+
+func (m writer) Generate(ctx context.Context, r generate.Request) (generate.Answer, error) {
+	a, err := m.Engine.Generate(ctx, engine.GenerateRequest{PromptIDs: r.PromptIDs, MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP, Seed: r.Seed, Truncate: r.Truncate})
+	return generate.Answer{IDs: a.IDs, TokenLogProbs: a.TokenLogProbs, TextRank: a.TextRank, Dist: a.Dist}, err
+}
+
+type reader struct{ inProcess }
+
+func (m reader) Score(ctx context.Context, r crossentropy.Request) (crossentropy.Reading, error) {
+	s, err := m.Engine.Score(ctx, engine.ScoreRequest{PromptIDs: r.PromptIDs, TextIDs: r.TextIDs, Truncate: r.Truncate})
+	return crossentropy.Reading{TokenLogProbs: s.TokenLogProbs, TextRank: s.TextRank, Dist: s.Dist}, err
+}
+
+// engines shares one engine between the views of a model.
+var engines struct {
+	sync.Mutex
+	open map[inflight.Model]*shared
+}
+
+type shared struct {
+	engine *engine.Engine
+	users  int
+}
+
+// acquire opens a model or takes the one that is open.
+func acquire(m inflight.Model) (inProcess, error) {
+	engines.Lock()
+	defer engines.Unlock()
+	s := engines.open[m]
+	if s == nil {
+		e, err := engine.Open(m.Dir, engine.Options{Backend: m.Backend, Format: formatOptions(m)})
+		if err != nil {
+			return inProcess{}, err
+		}
+		s = &shared{engine: e}
+		if engines.open == nil {
+			engines.open = map[inflight.Model]*shared{}
+		}
+		engines.open[m] = s
+	}
+	s.users++
+	return inProcess{s.engine, func() error {
+		engines.Lock()
+		defer engines.Unlock()
+		if s.users--; s.users > 0 {
+			return nil
+		}
+		delete(engines.open, m)
+		return s.engine.Close()
+	}}, nil
+}
+
+func formatOptions(m inflight.Model) chat.Options {
+	return chat.Options{ChatTemplate: m.ChatTemplate, EndOfTurn: m.EndOfTurn, BOS: m.BOS}
+}
+
+// UseEngines tells the steps how models are opened: in process. Workers call it too.
+func UseEngines() {
+	generate.Models.Use(func(_ context.Context, m inflight.Model) (generate.Generator, error) {
+		p, err := acquire(m)
+		return writer{p}, err
+	})
+	crossentropy.Models.Use(func(_ context.Context, m inflight.Model) (crossentropy.Scorer, error) {
+		p, err := acquire(m)
+		return reader{p}, err
+	})
+	reward.Models.Use(func(_ context.Context, m inflight.Model) (reward.Rewarder, error) { return acquire(m) })
+}
+
+// model is the step's description of a configured model.
+func (r *Run) model(name string) inflight.Model {
+	m := r.entry(name)
+	auto := func(s string) string { return strings.TrimPrefix(s, "auto") }
+	return inflight.Model{
+		Name: name, Dir: m.Path, Backend: engine.DefaultBackend, Concurrency: concurrency,
+		ChatTemplate: auto(m.ChatTemplate), EndOfTurn: auto(m.EndOfTurn), BOS: auto(m.BOS),
+	}
+}
+
+// entry is a model's configuration; the trained model has the target's, in its own directory.
+func (r *Run) entry(name string) config.Model {
+	m, ok := r.config.Model(name)
+	if ok {
+		return m
+	}
+	m, _ = r.config.Model(r.config.Target.Model)
+	m.Name = fusedName
+	m.Path, _ = r.localPath("model")
+	return m
+}

@@ -1,0 +1,140 @@
+package pipelines
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/transforms/crossentropy"
+	"github.com/profuser/profuser/transforms/generate"
+	"github.com/profuser/profuser/transforms/reward"
+	"github.com/profuser/profuser/transforms/source"
+)
+
+// createdBy stands in every part.
+const createdBy = "profuser"
+
+func (r *Run) truncate() dist.Truncate {
+	t := r.config.Truncate
+	return dist.Truncate{Mass: t.Mass, TopK: t.TopK, MinProb: t.MinProb}
+}
+
+// describe gives the header of a model's dataset and the footer of its parts.
+func (r *Run) describe(schema, step, model string, distributions bool) (dataset.Header, dataset.Footer) {
+	c := r.checked[model]
+	h := dataset.Header{Schema: schema, ConfigDigest: r.digest(step+"/"+model, model), SourceModel: model, ChatTemplate: c.template}
+	f := dataset.Footer{ConfigDigest: h.ConfigDigest, SourceModel: model, ChatTemplate: c.template, CreatedBy: createdBy}
+	if distributions {
+		t := r.config.Truncate
+		h.SourceTokenizer, f.SourceTokenizer = c.fingerprint, c.fingerprint
+		f.Truncate = fmt.Sprintf("mass=%g top_k=%d min_prob=%g", t.Mass, t.TopK, t.MinProb)
+	}
+	return h, f
+}
+
+// ingest reads the input files into prompts.
+func (r *Run) ingest(ctx context.Context) error {
+	return r.ingestFiles(ctx, "ingest", "ingest", promptsName, r.config.Prompts.Files, r.config.Prompts.MaxRejects)
+}
+
+// ingestFiles reads files into a dataset of prompts.
+func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files []string, maxRejects float64) error {
+	p := r.config.Prompts
+	h := dataset.Header{Schema: schemas.PromptSchema, ConfigDigest: r.digest("ingest")}
+	if err := dataset.Begin(ctx, r.store, name, h); err != nil {
+		return err
+	}
+	if d, err := dataset.Open(ctx, r.store, name); err == nil {
+		if err := sameFiles(d, files); err != nil {
+			return err
+		}
+		r.say("%-24s finished before, %d rows", label, d.Manifest.Rows)
+		return nil
+	}
+	record := r.begin(step)
+	err := r.submit(ctx, label, 0, func(s beam.Scope) {
+		source.Ingest(s, source.Step{
+			Files: files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects,
+			Columns: source.Columns{Messages: p.Columns.Messages, Reference: p.Columns.Reference, ExternalID: p.Columns.ExternalID, Tags: p.Columns.Tags},
+			Footer:  dataset.Footer{ConfigDigest: h.ConfigDigest, CreatedBy: createdBy},
+		})
+	})
+	if err != nil {
+		return err
+	}
+	m, err := source.Commit(ctx, r.store, name, maxRejects)
+	if err != nil {
+		return err
+	}
+	r.say("%-24s %6d rows in %d parts%s  %s", label, m.Rows, len(m.Parts), rejectsText(m), name)
+	return record.end(int(m.Rows))
+}
+
+// generate lets every source answer every prompt.
+func (r *Run) generate(ctx context.Context) (err error) {
+	defer closing(&err, generate.Models.Close)
+	g := r.config.Generate
+	for _, name := range r.competitors() {
+		h, f := r.describe(schemas.GenerationSchema, "generate", name, true)
+		step := generate.Step{
+			Source: r.model(name), Prompts: promptsName, Output: generationsName(name), Footer: f, Temperature: g.Temperature, TopP: g.TopP,
+			MaxNewTokens: g.MaxNewTokens, Samples: g.Samples, Seed: r.config.Seed, Truncate: r.truncate(),
+		}
+		err := r.parts(ctx, "generate", promptsName, job{
+			label: "generate " + name, outputs: []output{{step.Output, h}}, maxRejects: g.MaxRejects,
+			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
+				return generate.Generate(s, step, url, open, parts)
+			},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reward lets every reward model score every response.
+func (r *Run) reward(ctx context.Context) (err error) {
+	defer closing(&err, reward.Models.Close)
+	var generations []string
+	for _, name := range r.competitors() {
+		generations = append(generations, generationsName(name))
+	}
+	for _, name := range r.config.Reward.Models {
+		h, f := r.describe(schemas.RewardSchema, "reward", name, false)
+		step := reward.Step{Judge: r.model(name), Prompts: promptsName, Generations: generations, Output: rewardsName(name), Footer: f}
+		err := r.parts(ctx, "reward", promptsName, job{
+			label: "reward " + name, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
+			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
+				return reward.Reward(s, step, url, open, parts)
+			},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// crossEntropy teacher-forces every source on the references.
+func (r *Run) crossEntropy(ctx context.Context) (err error) {
+	defer closing(&err, crossentropy.Models.Close)
+	for _, name := range r.competitors() {
+		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", name, true)
+		step := crossentropy.Step{Source: r.model(name), Prompts: promptsName, Output: crossEntropyName(name), Footer: f, Truncate: r.truncate()}
+		err := r.parts(ctx, "crossentropy", promptsName, job{
+			label: "crossentropy " + name, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
+			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
+				return crossentropy.Score(s, step, url, open, parts)
+			},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

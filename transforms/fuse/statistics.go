@@ -1,0 +1,141 @@
+package fuse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/transforms/sink"
+)
+
+func init() {
+	register.DoFn3x1[context.Context, sink.Part, func([]byte), error](&statisticsFn{})
+	register.Emitter1[[]byte]()
+	register.Combiner1[[]byte](&mergeFn{})
+	register.DoFn2x1[context.Context, []byte, error](&freezeFn{})
+}
+
+// Statistics gathers the scores of all parts as exact sums and freezes them in the file of step.Statistics, created only
+// if absent: PCollection<sink.Part> -> nothing. Responses that a filter drops do not count.
+func Statistics(s beam.Scope, step Step, url string, parts beam.PCollection) {
+	s = s.Scope("fuse.Statistics")
+	sums := beam.ParDo(s, &statisticsFn{Step: step, Store: url}, parts)
+	beam.ParDo0(s, &freezeFn{Store: url, Key: step.Statistics}, beam.Combine(s, &mergeFn{}, sums))
+}
+
+// statisticsFn sums one part.
+type statisticsFn struct {
+	Step  Step
+	Store string
+
+	inputs *sink.Inputs
+}
+
+// ProcessElement emits one part's sums as JSON.
+func (f *statisticsFn) ProcessElement(ctx context.Context, p sink.Part, emit func([]byte)) error {
+	if f.inputs == nil {
+		store, err := dataset.OpenStore(ctx, f.Store)
+		if err != nil {
+			return sink.Fault(err)
+		}
+		f.inputs = sink.NewInputs(store)
+	}
+	sums, err := f.Step.sums(ctx, f.inputs, int(p.Number))
+	if err != nil {
+		return sink.Fault(fmt.Errorf("statistics of part %d: %w", p.Number, err))
+	}
+	b, err := json.Marshal(sums)
+	if err != nil {
+		return sink.Fault(err)
+	}
+	emit(b)
+	return nil
+}
+
+// sums counts the scores of the responses that no filter drops.
+func (s Step) sums(ctx context.Context, in *sink.Inputs, n int) ([]*advantage.Stats, error) {
+	kept := map[[2]string]bool{}
+	for _, source := range s.Sources {
+		rows, _, err := generations(ctx, in, source.Generations, n)
+		if err != nil {
+			return nil, err
+		}
+		for id, g := range rows {
+			kept[[2]string{id, g.Source}] = source.Competes && s.Filters.Drop(g.Text, g.FinishReason) == ""
+		}
+	}
+	var out []*advantage.Stats
+	for _, name := range s.Rewards {
+		rows, _, err := scores(ctx, in, name, n)
+		if err != nil {
+			return nil, err
+		}
+		sum := &advantage.Stats{}
+		for key, score := range rows {
+			if kept[key] {
+				sum.Add(score)
+			}
+		}
+		out = append(out, sum)
+	}
+	return out, nil
+}
+
+// mergeFn adds sums; integers, so that the order does not matter.
+type mergeFn struct{}
+
+// MergeAccumulators adds two lists of sums.
+func (*mergeFn) MergeAccumulators(a, b []byte) ([]byte, error) {
+	var x, y []*advantage.Stats
+	if len(a) == 0 {
+		return b, nil
+	} else if len(b) == 0 {
+		return a, nil
+	}
+	if err := errors.Join(json.Unmarshal(a, &x), json.Unmarshal(b, &y)); err != nil {
+		return nil, err
+	}
+	for k := range x {
+		x[k].Merge(y[k])
+	}
+	return json.Marshal(x)
+}
+
+// freezeFn writes the sums once.
+type freezeFn struct {
+	Store, Key string
+}
+
+// ProcessElement creates the file, only if absent.
+func (f *freezeFn) ProcessElement(ctx context.Context, sums []byte) error {
+	store, err := dataset.OpenStore(ctx, f.Store)
+	if err != nil {
+		return sink.Fault(err)
+	}
+	if err := store.Create(ctx, f.Key, append(sums, '\n')); err != nil && !errors.Is(err, dataset.ErrExists) {
+		return sink.Fault(fmt.Errorf("writing %s: %w", f.Key, err))
+	}
+	return nil
+}
+
+// readStatistics reads the frozen sums of n reward models.
+func readStatistics(ctx context.Context, store dataset.Store, key string, n int) ([]*advantage.Stats, error) {
+	b, err := store.Read(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the statistics of scores: %w", err)
+	}
+	var out []*advantage.Stats
+	if err := json.Unmarshal(b, &out); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", key, err)
+	}
+	if len(out) != n {
+		return nil, fmt.Errorf("%s is of %d reward models, the configuration has %d: remove it, so that it is made again", key, len(out), n)
+	}
+	return out, nil
+}

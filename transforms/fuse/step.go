@@ -1,0 +1,239 @@
+package fuse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/transforms/inflight"
+	"github.com/profuser/profuser/transforms/sink"
+)
+
+func init() { sink.Register[Step]() }
+
+// Codes of rejects.
+const (
+	// CodeNoCandidate: no source's response or reading is left.
+	CodeNoCandidate = "no_candidate"
+	// CodeTooLong: prompt and text do not fit the target's context.
+	CodeTooLong = "too_long"
+	// CodeTemplate: the target's chat template refuses the conversation.
+	CodeTemplate = "template"
+	// CodeAlign: the winner's tokens do not fit its text.
+	CodeAlign = "align"
+)
+
+// Source is one competitor with its datasets.
+type Source struct {
+	// Model says where its tokenizer is.
+	Model inflight.Model
+	// Generations and CrossEntropy are names of datasets.
+	Generations, CrossEntropy string
+	// Competes is false for a target that has no vote and cannot win.
+	Competes bool
+}
+
+// Step makes the selections and fusion examples of each part.
+type Step struct {
+	// Target is the model that will be trained; Context its longest sequence in tokens.
+	Target  inflight.Model
+	Context int
+	// Sources are the competitors in configured order, the target first.
+	Sources []Source
+	// Rewards are names of datasets, one for each reward model in configured order.
+	Rewards []string
+	// Prompts is the dataset read; Selections, Inference and Training are those written.
+	Prompts, Selections, Inference, Training string
+	// Statistics is the key of the file that Statistics wrote.
+	Statistics string
+	// Footer is what every part says of itself.
+	Footer dataset.Footer
+	// Filters drop responses; Measure compares readings, advantage.PerByte or PerToken.
+	Filters advantage.Filters
+	Measure string
+	// KeepAll writes a row for every competitor, DropTargetWins none for prompts that the target wins.
+	KeepAll, DropTargetWins bool
+}
+
+// Fuse makes the fusion examples of each part: PCollection<sink.Part> -> PCollection<sink.Done>. url is the store's
+// address, open the cap on parts held in memory.
+func Fuse(s beam.Scope, step Step, url string, open int, parts beam.PCollection) beam.PCollection {
+	s = s.Scope("fuse.Fuse")
+	return sink.Write(s, step, url, open, parts)
+}
+
+// Name implements sink.Step.
+func (Step) Name() string { return "fuse" }
+
+// Datasets implements sink.Step.
+func (s Step) Datasets() []string { return []string{s.Selections, s.Inference, s.Training} }
+
+// output gathers one part's rows.
+type output struct {
+	selections []schemas.Selection
+	examples   map[string][]schemas.FusionExample
+	rejects    map[string][]schemas.Rejected
+}
+
+// Make implements sink.Step.
+func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
+	rows, err := s.read(ctx, in, part)
+	if err != nil {
+		return nil, err
+	}
+	stats, err := readStatistics(ctx, in.Store(), s.Statistics, len(s.Rewards))
+	if err != nil {
+		return nil, err
+	}
+	out := output{examples: map[string][]schemas.FusionExample{}, rejects: map[string][]schemas.Rejected{}}
+	for i := range rows.prompts {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		p := &rows.prompts[i]
+		before := len(out.rejects[schemas.ModeInference]) + len(out.rejects[schemas.ModeTraining])
+		if err := s.inference(&out, p, rows, stats); err != nil {
+			return nil, err
+		}
+		if p.Reference != nil {
+			if err := s.training(&out, p, rows); err != nil {
+				return nil, err
+			}
+		}
+		tally.Row(len(out.rejects[schemas.ModeInference])+len(out.rejects[schemas.ModeTraining]) > before)
+	}
+	return s.encode(out, part, rows.inputs)
+}
+
+// inference selects by vote and writes the examples of the responses.
+func (s Step) inference(out *output, p *schemas.Prompt, rows *part, stats []*advantage.Stats) error {
+	var responses []advantage.Response
+	for k, source := range s.Sources {
+		if g := rows.generations[k][p.ID]; g != nil && source.Competes {
+			responses = append(responses, advantage.Response{Source: g.Source, Text: g.Text, Finish: g.FinishReason, Scores: rows.scores(p.ID, g.Source)})
+		}
+	}
+	selection, err := advantage.Vote(p.ID, responses, stats, s.Filters)
+	if reject(out, s, p.ID, schemas.ModeInference, err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	out.selections = append(out.selections, selection)
+	return s.each(selection, func(k int, selected bool) error {
+		g := rows.generations[k][p.ID]
+		var nats float64
+		for _, lp := range g.TokenLogProbs {
+			nats -= float64(lp)
+		}
+		score := meanScore(rows.scores(p.ID, g.Source))
+		return s.example(out, p, text{
+			mode: schemas.ModeInference, source: k, selected: selected, text: g.Text, closed: g.FinishReason == schemas.FinishStop, tokens: &g.TokenDistributions,
+			natsPerByte: max(0, nats) / float64(max(1, len(g.Text))), reward: score, margin: selection.Margin,
+		})
+	})
+}
+
+// training selects by cross-entropy and writes the examples of the reference.
+func (s Step) training(out *output, p *schemas.Prompt, rows *part) error {
+	var readings []advantage.Reading
+	for k, source := range s.Sources {
+		if r := rows.readings[k][p.ID]; r != nil && source.Competes {
+			readings = append(readings, advantage.Reading{Source: r.Source, Nats: r.Nats, Bytes: r.Bytes, Tokens: r.Tokens})
+		}
+	}
+	selection, err := advantage.MinCE(p.ID, readings, s.Measure)
+	if reject(out, s, p.ID, schemas.ModeTraining, err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	out.selections = append(out.selections, selection)
+	return s.each(selection, func(k int, selected bool) error {
+		r := rows.readings[k][p.ID]
+		return s.example(out, p, text{
+			mode: schemas.ModeTraining, source: k, selected: selected, text: *p.Reference, closed: true, tokens: &r.TokenDistributions,
+			natsPerByte: r.NatsPerByte, margin: selection.Margin,
+		})
+	})
+}
+
+// reject records a prompt without a candidate; it returns false for other errors and none.
+func reject(out *output, s Step, id, mode string, err error) bool {
+	if !errors.Is(err, advantage.ErrNone) {
+		return false
+	}
+	out.rejects[mode] = append(out.rejects[mode], *sink.Reject(s.Name(), id, "", CodeNoCandidate, "%s mode: %v", mode, err))
+	return true
+}
+
+// each calls write for the competitors of a selection whose rows are kept.
+func (s Step) each(selection schemas.Selection, write func(k int, selected bool) error) error {
+	if s.DropTargetWins && selection.Source == s.Target.Name {
+		return nil
+	}
+	for k, source := range s.Sources {
+		selected := source.Model.Name == selection.Source
+		if !selected && !(s.KeepAll && candidate(selection, source.Model.Name)) {
+			continue
+		}
+		if err := write(k, selected); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func candidate(selection schemas.Selection, name string) bool {
+	for _, c := range selection.Candidates {
+		if c.Source == name {
+			return true
+		}
+	}
+	return false
+}
+
+// meanScore averages the scores that are there; nil without any.
+func meanScore(scores []float64) *float64 {
+	var sum float64
+	n := 0
+	for _, x := range scores {
+		if !math.IsNaN(x) {
+			sum += x
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	sum /= float64(n)
+	return &sum
+}
+
+// encode makes the part's three files. Rejects stand with the mode they belong to; selections repeat none.
+func (s Step) encode(out output, part int, inputs []dataset.Input) ([][]byte, error) {
+	footer := s.Footer
+	footer.Part, footer.Inputs = part, inputs
+	footer.TargetTokenizer, footer.ChatTemplate = "", ""
+	selections, err := dataset.EncodePart(out.selections, footer)
+	if err != nil {
+		return nil, fmt.Errorf("selections: %w", err)
+	}
+	files := [][]byte{selections}
+	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+		footer := s.Footer
+		footer.Part, footer.Inputs, footer.Rejects = part, inputs, out.rejects[mode]
+		file, err := dataset.EncodePart(out.examples[mode], footer)
+		if err != nil {
+			return nil, fmt.Errorf("fusion/%s: %w", mode, err)
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}

@@ -1,0 +1,69 @@
+package sink
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/schemas"
+)
+
+// Inputs holds the committed datasets that a step reads, each opened once. Safe for concurrent use.
+type Inputs struct {
+	store  dataset.Store
+	mu     sync.Mutex
+	opened map[string]*dataset.Dataset
+}
+
+// NewInputs returns the datasets of a store.
+func NewInputs(store dataset.Store) *Inputs {
+	return &Inputs{store: store, opened: map[string]*dataset.Dataset{}}
+}
+
+func (in *Inputs) open(ctx context.Context, name string) (*dataset.Dataset, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if d, ok := in.opened[name]; ok {
+		return d, nil
+	}
+	d, err := dataset.Open(ctx, in.store, name)
+	if err == nil {
+		in.opened[name] = d
+	}
+	return d, err
+}
+
+// Store returns the store of the datasets.
+func (in *Inputs) Store() dataset.Store { return in.store }
+
+// Read reads one part of a committed dataset, and names it as the input of the part that is made from it.
+func Read[T any](ctx context.Context, in *Inputs, name string, part int) ([]T, dataset.Input, error) {
+	d, err := in.open(ctx, name)
+	if err != nil {
+		return nil, dataset.Input{}, err
+	}
+	rows, _, err := dataset.Rows[T](ctx, d, part)
+	if err != nil {
+		return nil, dataset.Input{}, err
+	}
+	return rows, d.Input(part), nil
+}
+
+// Present returns what the non-nil pointers point to, in order.
+func Present[T any](rows []*T) []T {
+	present := make([]T, 0, len(rows))
+	for _, row := range rows {
+		if row != nil {
+			present = append(present, *row)
+		}
+	}
+	return present
+}
+
+// Reject is the record of a row that a step could not process.
+func Reject(step, id, source, code, format string, args ...any) *schemas.Rejected {
+	return &schemas.Rejected{
+		ID: id, Source: source, Step: step, Code: code, Message: schemas.ShortMessage(fmt.Sprintf(format, args...)), Attempts: 1,
+	}
+}
