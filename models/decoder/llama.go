@@ -63,8 +63,10 @@ func parseLlama(b []byte) (Config, error) {
 	case x.RopeScaling != nil || (x.Rope.Type != "" && x.Rope.Type != "default"):
 		return Config{}, fmt.Errorf("field rope_scaling: scaled rotary positions are not supported")
 	}
-	return Config{Vocab: x.Vocab, Dim: x.Dim, Layers: x.Layers, Heads: x.Heads, KVHeads: x.KVHeads, HeadDim: x.HeadDim, FFN: x.FFN,
-		Epsilon: x.Epsilon, RopeTheta: x.Theta, MaxPositions: x.Context, Tied: x.Tied}, nil
+	return Config{
+		Vocab: x.Vocab, Dim: x.Dim, Layers: x.Layers, Heads: x.Heads, KVHeads: x.KVHeads, HeadDim: x.HeadDim, FFN: x.FFN,
+		Epsilon: x.Epsilon, RopeTheta: x.Theta, MaxPositions: x.Context, Tied: x.Tied,
+	}, nil
 }
 
 func llamaLayer(l int) string { return fmt.Sprintf("model.layers.%d.", l) }

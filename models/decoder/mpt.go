@@ -58,8 +58,10 @@ func parseMPT(b []byte) (Config, error) {
 	case x.Heads <= 0 || x.Dim%x.Heads != 0:
 		return Config{}, fmt.Errorf("field n_heads: %d must divide d_model %d", x.Heads, x.Dim)
 	}
-	return Config{Vocab: x.Vocab, Dim: x.Dim, Layers: x.Layers, Heads: x.Heads, KVHeads: x.Heads, HeadDim: x.Dim / x.Heads,
-		FFN: int(x.Expansion * float64(x.Dim)), Epsilon: x.Epsilon, AlibiBiasMax: x.Attention.BiasMax, MaxPositions: x.Context, Tied: true}, nil
+	return Config{
+		Vocab: x.Vocab, Dim: x.Dim, Layers: x.Layers, Heads: x.Heads, KVHeads: x.Heads, HeadDim: x.Dim / x.Heads,
+		FFN: int(x.Expansion * float64(x.Dim)), Epsilon: x.Epsilon, AlibiBiasMax: x.Attention.BiasMax, MaxPositions: x.Context, Tied: true,
+	}, nil
 }
 
 func mptLayer(l int) string { return fmt.Sprintf("transformer.blocks.%d.", l) }

@@ -32,6 +32,7 @@ func (t *Tokenizer) addTokens(list []addedJSON) error {
 		e.added, e.special, e.byteFallback, e.bytes = true, a.Special, false, []byte(a.Content)
 		if a.Special {
 			e.bytes = nil
+			delete(t.whole, a.Content) // ordinary text that spells it must not become it
 		}
 		token := addedToken{int32(a.ID), a.Content, a.LStrip, a.RStrip, a.SingleWord, a.Special}
 		if !a.Normalized {

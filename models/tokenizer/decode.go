@@ -102,11 +102,11 @@ func metaspaceStep(rule prefixRule) decodeStep {
 // strip takes up to Start characters off the left of each token and up to Stop off the right.
 func (c component) strip(tokens []string) []string {
 	for i, token := range tokens {
-		for range c.Start {
-			token = strings.TrimPrefix(token, c.Content)
+		for n := 0; n < c.Start && strings.HasPrefix(token, c.Content); n++ {
+			token = token[len(c.Content):]
 		}
-		for range c.Stop {
-			token = strings.TrimSuffix(token, c.Content)
+		for n := 0; n < c.Stop && strings.HasSuffix(token, c.Content); n++ {
+			token = token[:len(token)-len(c.Content)]
 		}
 		tokens[i] = token
 	}
