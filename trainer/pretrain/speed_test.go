@@ -14,8 +14,10 @@ import (
 	"github.com/profuser/profuser/trainer/optim"
 )
 
-const tinyLlama = `{"architectures":["LlamaForCausalLM"],"vocab_size":768,"hidden_size":128,"intermediate_size":352,"num_hidden_layers":4,"num_attention_heads":4,"max_position_embeddings":512,"tie_word_embeddings":true,"hidden_act":"silu"}`
-const tinyMPT = `{"architectures":["MptForCausalLM"],"vocab_size":768,"d_model":128,"n_heads":4,"n_layers":4,"max_seq_len":512}`
+const (
+	tinyLlama = `{"architectures":["LlamaForCausalLM"],"vocab_size":768,"hidden_size":128,"intermediate_size":352,"num_hidden_layers":4,"num_attention_heads":4,"max_position_embeddings":512,"tie_word_embeddings":true,"hidden_act":"silu"}`
+	tinyMPT   = `{"architectures":["MptForCausalLM"],"vocab_size":768,"d_model":128,"n_heads":4,"n_layers":4,"max_seq_len":512}`
+)
 
 func cpu() float64 {
 	var r syscall.Rusage
