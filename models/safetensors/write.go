@@ -95,7 +95,7 @@ func encodeHeader(tensors []Named) ([]byte, error) {
 			return nil, fmt.Errorf("tensor name %q is used twice or reserved", t.Name)
 		}
 		end := at + int64(n)*elementSize[t.DType]
-		entries[t.Name] = headerEntry{t.DType, t.Shape, [2]int64{at, end}}
+		entries[t.Name] = headerEntry{t.DType, append([]int{}, t.Shape...), [2]int64{at, end}} // never null
 		at = end
 	}
 	raw, err := json.Marshal(entries)
