@@ -11,6 +11,8 @@ import (
 // architecture is one row of the table: how to read its configuration, what its tensors are and how a block computes.
 type architecture struct {
 	parse func(configJSON []byte) (Config, error)
+	// fields are config.json's names for width, layers, heads, key-value heads, feed-forward width and context.
+	fields [6]string
 	// tensors lists every weight with its shape.
 	tensors func(c Config) map[string][]int
 	// embedding and norm are the names of the token embedding and of the last norm.

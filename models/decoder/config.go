@@ -31,7 +31,8 @@ type Config struct {
 	Epsilon float64
 	// RopeTheta is the base of the rotary embedding (Llama).
 	RopeTheta float64
-	// AlibiBiasMax scales the ALiBi slopes (MPT).
+	// AlibiBiasMax scales the ALiBi slopes (MPT); 8 by default. We heed other values as the original MPT code does;
+	// transformers 5.23 ignores them.
 	AlibiBiasMax float64
 	// MaxPositions is the context length in tokens.
 	MaxPositions int
@@ -88,24 +89,27 @@ func ParseConfig(b []byte) (Config, error) {
 	if err := json.Unmarshal(b, &c.raw); err != nil {
 		return Config{}, err
 	}
-	return c, c.validate()
+	if err := c.validate(a.fields); err != nil {
+		return Config{}, err
+	}
+	return c, nil
 }
 
 // validate checks that the numbers make a model.
-func (c Config) validate() error {
-	for _, f := range []struct {
-		name  string
-		value int
-	}{{"vocabulary size", c.Vocab}, {"width", c.Dim}, {"layers", c.Layers}, {"heads", c.Heads}, {"key-value heads", c.KVHeads}, {"feed-forward width", c.FFN}, {"context", c.MaxPositions}} {
-		if f.value <= 0 {
-			return fmt.Errorf("%s is %d, must be positive", f.name, f.value)
+func (c Config) validate(fields [6]string) error {
+	if c.Vocab <= 0 {
+		return fmt.Errorf("field vocab_size: %d must be positive", c.Vocab)
+	}
+	for i, v := range []int{c.Dim, c.Layers, c.Heads, c.KVHeads, c.FFN, c.MaxPositions} {
+		if v <= 0 {
+			return fmt.Errorf("field %s: %d must be positive", fields[i], v)
 		}
 	}
 	if c.Heads%c.KVHeads != 0 {
-		return fmt.Errorf("%d heads cannot share %d key-value heads: the second must divide the first", c.Heads, c.KVHeads)
+		return fmt.Errorf("field %s: %d heads cannot share %d key-value heads, the second must divide the first", fields[3], c.Heads, c.KVHeads)
 	}
-	if c.HeadDim <= 0 || c.HeadDim%2 != 0 {
-		return fmt.Errorf("head width is %d, must be even and positive", c.HeadDim)
+	if c.HeadDim <= 0 || (c.RopeTheta != 0 && c.HeadDim%2 != 0) {
+		return fmt.Errorf("field head_dim: %d must be positive, and even for rotary positions", c.HeadDim)
 	}
 	return nil
 }
@@ -116,6 +120,7 @@ func (c Config) write(dir, dtype string) error {
 	for k, v := range c.raw {
 		out[k] = v
 	}
+	delete(out, "dtype") // the name of newer versions, which read both
 	out["torch_dtype"] = dtype
 	b, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 // llamaArchitecture is Llama: RMSNorm before each half, rotary positions, grouped-query attention, SwiGLU.
 var llamaArchitecture = &architecture{
 	parse:     parseLlama,
+	fields:    [6]string{"hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size", "max_position_embeddings"},
 	tensors:   llamaTensors,
 	embedding: "model.embed_tokens.weight",
 	norm:      "model.norm.weight",

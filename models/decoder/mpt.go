@@ -13,6 +13,7 @@ import (
 // mptArchitecture is MPT: LayerNorm without bias, ALiBi, one matrix for query, key and value, exact GELU, tied head.
 var mptArchitecture = &architecture{
 	parse:     parseMPT,
+	fields:    [6]string{"d_model", "n_layers", "n_heads", "n_heads", "expansion_ratio", "max_seq_len"},
 	tensors:   mptTensors,
 	embedding: "transformer.wte.weight",
 	norm:      "transformer.norm_f.weight",
@@ -33,11 +34,14 @@ func parseMPT(b []byte) (Config, error) {
 		Epsilon    float64 `json:"layer_norm_epsilon"`
 		NoBias     *bool   `json:"no_bias"`
 		LogitScale any     `json:"logit_scale"`
+		Tied       *bool   `json:"tie_word_embeddings"`
 		Attention  struct {
 			Alibi   *bool   `json:"alibi"`
 			BiasMax float64 `json:"alibi_bias_max"`
 			ClipQKV float64 `json:"clip_qkv"`
 			QKLayer bool    `json:"qk_ln"`
+			Prefix  bool    `json:"prefix_lm"`
+			Scale   any     `json:"softmax_scale"`
 		} `json:"attn_config"`
 	}{Expansion: 4, Context: 2048, Epsilon: 1e-5}
 	x.Attention.BiasMax = 8
@@ -53,8 +57,14 @@ func parseMPT(b []byte) (Config, error) {
 		return Config{}, fmt.Errorf("field attn_config.clip_qkv: clipping is not supported")
 	case x.Attention.QKLayer:
 		return Config{}, fmt.Errorf("field attn_config.qk_ln: norms of query and key are not supported")
+	case x.Attention.Prefix:
+		return Config{}, fmt.Errorf("field attn_config.prefix_lm: attention to later tokens is not supported")
+	case x.Attention.Scale != nil:
+		return Config{}, fmt.Errorf("field attn_config.softmax_scale: a scale other than 1/sqrt(head width) is not supported")
 	case x.LogitScale != nil:
 		return Config{}, fmt.Errorf("field logit_scale: scaled logits are not supported")
+	case x.Tied != nil && !*x.Tied:
+		return Config{}, fmt.Errorf("field tie_word_embeddings: a separate output head is not supported")
 	case x.Heads <= 0 || x.Dim%x.Heads != 0:
 		return Config{}, fmt.Errorf("field n_heads: %d must divide d_model %d", x.Heads, x.Dim)
 	}
