@@ -1,6 +1,7 @@
 package decoder
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -86,7 +87,9 @@ func ParseConfig(b []byte) (Config, error) {
 		return Config{}, err
 	}
 	c.Architecture = head.Architectures[0]
-	if err := json.Unmarshal(b, &c.raw); err != nil {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber() // 1.0 must be saved as 1.0: transformers refuses 1 where it wants a float
+	if err := d.Decode(&c.raw); err != nil {
 		return Config{}, err
 	}
 	if err := c.validate(a.fields); err != nil {

@@ -84,30 +84,39 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 }
 
-// TestSavingKeepsTheConfiguration: keys that the graphs do not use come back, and only one names the storage type.
+// TestSavingKeepsTheConfiguration: keys that the graphs do not use come back, numbers are spelled as before (1.0 is not
+// 1 to transformers), and only one key names the storage type.
 func TestSavingKeepsTheConfiguration(t *testing.T) {
-	g := loadGolden(t, "llama-gqa")
-	dir := t.TempDir()
-	if err := SaveStore(g.store, g.config, dir, "bfloat16"); err != nil {
+	for _, name := range []string{"llama-gqa", "llama-reward", "mpt"} {
+		g := loadGolden(t, name)
+		dir := t.TempDir()
+		if err := SaveStore(g.store, g.config, dir, "bfloat16"); err != nil {
+			t.Fatal(err)
+		}
+		want := keys(t, filepath.Join("testdata", name, "config.json"))
+		delete(want, "dtype")
+		want["torch_dtype"] = "bfloat16"
+		if d := cmp.Diff(want, keys(t, filepath.Join(dir, "config.json"))); d != "" {
+			t.Errorf("%s: config.json (-want +got):\n%s", name, d)
+		}
+	}
+}
+
+// keys reads a JSON object; numbers stay text.
+func keys(t *testing.T, path string) map[string]any {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	keys := func(path string) map[string]any {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all := map[string]any{}
-		if err := json.Unmarshal(b, &all); err != nil {
-			t.Fatal(err)
-		}
-		return all
+	defer f.Close()
+	d := json.NewDecoder(f)
+	d.UseNumber()
+	all := map[string]any{}
+	if err := d.Decode(&all); err != nil {
+		t.Fatal(err)
 	}
-	want := keys(filepath.Join("testdata", "llama-gqa", "config.json"))
-	delete(want, "dtype")
-	want["torch_dtype"] = "bfloat16"
-	if d := cmp.Diff(want, keys(filepath.Join(dir, "config.json"))); d != "" {
-		t.Errorf("config.json (-want +got):\n%s", d)
-	}
+	return all
 }
 
 func TestInitStore(t *testing.T) {
