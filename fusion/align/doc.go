@@ -1,11 +1,12 @@
-// Package align moves a source's distributions over one text to the target's tokens of the same text.
+// Package align moves a source's distributions to the target's tokens and vocabulary.
 //
-// In flow the text's bytes, the source's tokens with their stored distributions and the target's tokens; out flows, for
-// every target token, a sparse distribution over the target's vocabulary and a status that says how it came about.
-// Exact follows every stored alternative of the source through the target's own tokenisation, so that the likelihood of
-// the text is kept; it guesses nothing, and what it does not know stays in the rest mass.
+// In flow one text as bytes, its source tokens with a sparse distribution at each of them, and its target tokens; out
+// flows a sparse distribution over the target's vocabulary at each target token, with a status that says how the two
+// spans lie. Exact is the default method: every stored alternative of the source follows the text as far as its bytes
+// agree with it, so the source's likelihood of the text is kept (spec/alignment.md §2). Draw shows the two
+// tokenisations as rulers that a person can read.
 //
-// The package knows bytes and ids only: tokenizers come in as small interfaces, no file is read and no model is run.
-// Source of the method: ours, specified in terms of byte spans; the comparison with FuseLLM's dynamic time warping
-// (arXiv 2401.10491) belongs to other modes.
+// Everything works on bytes. The package knows tokenizers only as the two small interfaces Source and Target, reads no
+// files, and holds no state but a bounded memo of target tokens. The modes kept for comparison come in files of
+// their own beside exact.go.
 package align

@@ -5,45 +5,66 @@ import (
 	"sync/atomic"
 )
 
-// maxMemo bounds the remembered byte strings; a full memo is emptied.
-const maxMemo = 1 << 18
+// memoLimit bounds the alternatives remembered with a prefix; at the limit all of them are forgotten.
+const memoLimit = 1 << 18
 
-// memo remembers the target's tokens of byte strings: of every source token alone, and of strings seen before.
+// memo remembers target(r) for r = prefix + bytes(v) without the first cut bytes of v. Most covers begin at a target
+// boundary, with neither prefix nor cut: their tokens stand in a table by source id, read without a lock.
 type memo struct {
+	source Source
 	target Target
-	alone  []atomic.Pointer[[]int32] // [source vocabulary]
-	mu     sync.RWMutex
-	seen   map[string][]int32
+	plain  []atomic.Pointer[[]int32]
+
+	mu       sync.RWMutex
+	size     int
+	prefixed map[place]map[int32][]int32
 }
 
-func (m *memo) init(target Target, size int) {
-	m.target, m.alone, m.seen = target, make([]atomic.Pointer[[]int32], size), map[string][]int32{}
+// place is where a cover begins.
+type place struct {
+	prefix string
+	cut    int
 }
 
-// tokens gives the target's tokens of prefix + said. whole says that said is all of source token v's bytes.
-func (m *memo) tokens(v int32, prefix, said []byte, whole bool) []int32 {
-	if len(prefix) == 0 && whole {
-		if p := m.alone[v].Load(); p != nil {
-			return *p
-		}
-		ids := m.target.EncodeMidText(said)
-		m.alone[v].Store(&ids)
-		return ids
+func newMemo(source Source, target Target) *memo {
+	return &memo{
+		source:   source,
+		target:   target,
+		plain:    make([]atomic.Pointer[[]int32], source.Size()),
+		prefixed: map[place]map[int32][]int32{},
 	}
-	var room [64]byte
-	key := append(append(room[:0], prefix...), said...)
+}
+
+// tokens gives the target tokens of bytes(v); the result is shared and must not be changed.
+func (m *memo) tokens(v int32) []int32 {
+	if known := m.plain[v].Load(); known != nil {
+		return *known
+	}
+	tokens := m.target.EncodeMidText(m.source.Bytes(v))
+	m.plain[v].Store(&tokens)
+	return tokens
+}
+
+// tokensAfter gives the target tokens of prefix + bytes(v)[cut:]; the result is shared and must not be changed.
+func (m *memo) tokensAfter(prefix []byte, cut int, v int32) []int32 {
 	m.mu.RLock()
-	ids, ok := m.seen[string(key)]
+	tokens, known := m.prefixed[place{string(prefix), cut}][v]
 	m.mu.RUnlock()
-	if ok {
-		return ids
+	if known {
+		return tokens
 	}
-	ids = m.target.EncodeMidText(key)
+	text := append(prefix[:len(prefix):len(prefix)], m.source.Bytes(v)[cut:]...)
+	tokens = m.target.EncodeMidText(text)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.seen) >= maxMemo {
-		clear(m.seen)
+	if m.size++; m.size > memoLimit {
+		m.size = 1
+		clear(m.prefixed)
 	}
-	m.seen[string(key)] = ids
-	return ids
+	key := place{string(prefix), cut}
+	if m.prefixed[key] == nil {
+		m.prefixed[key] = map[int32][]int32{}
+	}
+	m.prefixed[key][v] = tokens
+	return tokens
 }

@@ -7,78 +7,84 @@ import (
 	"github.com/profuser/profuser/schemas"
 )
 
-// Tokens are one model's tokens of a text x.
-type Tokens struct {
-	// IDs [T] are the tokens, end-of-turn last if Closed.
-	IDs []int32
-	// Starts [T] are byte offsets in x, not descending; negative where a token begins in the template or with a dummy
-	// prefix. The end-of-turn's is len(x).
-	Starts []int32
-	// Closed says that the last token is the end-of-turn.
-	Closed bool
-}
-
-// Source is what alignment needs to know of the source's vocabulary.
+// Source is what alignment asks of the source's tokenizer. Implementations are safe for concurrent use.
 type Source interface {
-	// Bytes is what a token stands for; empty for special tokens.
+	// Bytes gives the bytes that a token stands for; nil for special tokens. Callers do not change them.
 	Bytes(id int32) []byte
-	// Special says whether a token is control, not text.
+	// Special says whether a token stands for no text.
 	Special(id int32) bool
-	// Size is the number of ids.
+	// Size is the highest id plus one.
 	Size() int
 }
 
-// Target is what alignment needs to know of the target's vocabulary.
+// Target is what alignment asks of the target's tokenizer.
 type Target interface {
 	Source
-	// EncodeMidText gives the tokens of bytes in the middle of a text: no dummy prefix, no special tokens.
+	// EncodeMidText gives the target's tokens of bytes in the middle of a text, target(r) of spec/alignment.md §1: no
+	// dummy prefix, no special strings; of two tokens with the same bytes the ordinary one rather than the
+	// byte-fallback one; for invalid UTF-8 the longest valid prefix, then single bytes; nothing for a byte without token.
 	EncodeMidText(text []byte) []int32
 }
 
-// Aligned is the result for a text of n target tokens.
+// Tokens are one text in one model's tokens.
+type Tokens struct {
+	// IDs [n] are the tokens, end-of-turn last if Closed.
+	IDs []int32
+	// Starts [n] is the byte of the text at which each token begins: never falling, the first 0 or less, negative where
+	// a token begins in the template or with a dummy prefix, the text's length for end-of-turn. A token ends where the next one begins, the
+	// last one at the end of the text.
+	Starts []int32
+	// Closed says that the last id is end-of-turn.
+	Closed bool
+}
+
+// Aligned is a text's distributions over the target's vocabulary.
 type Aligned struct {
-	// Dist holds n distributions over the target's vocabulary; none where Status is none.
+	// Dist [m] holds the distribution of each target token; log-probs are not rounded to bfloat16.
 	Dist dist.Sparse
-	// Status [n] says how each came about.
+	// Status [m] says how each position got its distribution; no entries where it is schemas.StatusNone.
 	Status []schemas.Status
 }
 
-// span is a half-open range of bytes of x, its start clipped to 0.
-type span struct{ start, end int }
-
-// spans gives the clipped spans of all tokens; the end-of-turn's is empty at the end of x.
-func (t Tokens) spans(side string, size int) ([]span, error) {
-	if len(t.Starts) != len(t.IDs) {
-		return nil, fmt.Errorf("%s: %d starts for %d tokens", side, len(t.Starts), len(t.IDs))
+// validate checks lengths and starts; who is source or target, length the text's in bytes.
+func (t Tokens) validate(who string, length int) error {
+	if len(t.IDs) != len(t.Starts) {
+		return fmt.Errorf("the %s has %d tokens and %d starts: want as many of each", who, len(t.IDs), len(t.Starts))
 	}
 	if t.Closed && len(t.IDs) == 0 {
-		return nil, fmt.Errorf("%s: closed, but without tokens", side)
+		return fmt.Errorf("the %s is closed without an end-of-turn token", who)
 	}
-	out := make([]span, len(t.IDs))
-	for i, s := range t.Starts {
-		start := max(0, int(s))
-		if start > size || (i > 0 && start < out[i-1].start) {
-			return nil, fmt.Errorf("%s: token %d starts at byte %d: starts must not descend nor pass the text's %d bytes", side, i, s, size)
-		}
-		out[i] = span{start, size}
-		if i > 0 {
-			out[i-1].end = start
+	for i, start := range t.Starts {
+		switch {
+		case i > 0 && start < t.Starts[i-1]:
+			return fmt.Errorf("%s token %d starts at byte %d, before the start %d of the one before it", who, i, start, t.Starts[i-1])
+		case int(start) > length:
+			return fmt.Errorf("%s token %d starts at byte %d of a text of %d bytes", who, i, start, length)
 		}
 	}
-	if t.Closed {
-		out[len(out)-1] = span{size, size}
-		if n := len(out); n > 1 {
-			out[n-2].end = size
-		}
+	if last := len(t.Starts) - 1; t.Closed && int(t.Starts[last]) != length {
+		return fmt.Errorf("%s end-of-turn starts at byte %d: want the text's length %d", who, t.Starts[last], length)
 	}
-	return out, nil
+	return nil
 }
 
-// glue is what token i has of the template: its bytes before the text's first.
-func glue(v Source, t Tokens, i int) []byte {
-	if i >= len(t.Starts) || t.Starts[i] >= 0 {
-		return nil
+// clipped appends the starts, negative ones as 0, and the end of the text to bounds[:0]. The first text token begins
+// at 0, wherever it says it does.
+func (t Tokens) clipped(bounds []int32, length int) []int32 {
+	bounds = bounds[:0]
+	for _, start := range t.Starts {
+		bounds = append(bounds, max(0, start))
 	}
-	b := v.Bytes(t.IDs[i])
-	return b[:min(len(b), -int(t.Starts[i]))]
+	if t.inText() > 0 {
+		bounds[0] = 0
+	}
+	return append(bounds, int32(length))
+}
+
+// inText is the number of tokens before end-of-turn.
+func (t Tokens) inText() int {
+	if t.Closed {
+		return len(t.IDs) - 1
+	}
+	return len(t.IDs)
 }
