@@ -82,6 +82,59 @@ func TestVote(t *testing.T) {
 	}
 }
 
+// TestVoteInvariants: votes add up to the reward models that do not abstain, the winner has the most, the order of
+// reward models does not matter, and the order of responses only where all else is equal.
+func TestVoteInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n, models := rapid.IntRange(1, 7).Draw(t, "responses"), rapid.IntRange(0, 6).Draw(t, "models")
+		score := rapid.SampledFrom([]float64{-1, 0, 0.25, 2, missing})
+		responses := make([]Response, n)
+		for i := range responses {
+			responses[i] = Response{Source: string(rune('a' + i)), Text: "x", Scores: rapid.SliceOfN(score, models, models).Draw(t, "scores")}
+		}
+		norms := make([]*Stats, models)
+		for m := range norms {
+			norms[m] = stats(-1, 0.5, 2)
+		}
+		got, err := Vote("p", responses, norms, Filters{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		taking := float64(models)
+		for m := range models {
+			for _, r := range responses {
+				if math.IsNaN(r.Scores[m]) {
+					taking--
+					break
+				}
+			}
+		}
+		sum := 0.0
+		winner := map[string]schemas.Candidate{}
+		for _, c := range got.Candidates {
+			sum += c.Votes
+			winner[c.Source] = c
+		}
+		for _, c := range got.Candidates {
+			if w := winner[got.Source]; c.Votes > w.Votes || c.Votes == w.Votes && c.Value > w.Value || c.Votes == w.Votes && c.Value == w.Value && c.Source < w.Source {
+				t.Fatalf("%s wins before %+v", got.Source, c)
+			}
+		}
+		if math.Abs(sum-taking) > 1e-9 || got.Margin != nil && *got.Margin < 0 || (got.Margin == nil) != (n == 1) {
+			t.Fatalf("%v votes of %v, margin %v", sum, taking, got.Margin)
+		}
+		for i := range responses {
+			for l, r := 0, models-1; l < r; l, r = l+1, r-1 {
+				responses[i].Scores[l], responses[i].Scores[r] = responses[i].Scores[r], responses[i].Scores[l]
+			}
+		}
+		again, err := Vote("p", responses, norms, Filters{})
+		if err != nil || again.Source != got.Source {
+			t.Fatalf("%s wins, with the reward models reversed %s (%v)", got.Source, again.Source, err)
+		}
+	})
+}
+
 func TestMinCE(t *testing.T) {
 	readings := []Reading{{"a", 10, 10, 2}, {"b", 9, 10, 1}, {"c", 9, 10, 9}}
 	for _, c := range []struct {
@@ -102,6 +155,9 @@ func TestMinCE(t *testing.T) {
 	}
 	if _, err := MinCE("p", nil, PerByte); !errors.Is(err, ErrNone) {
 		t.Errorf("no readings: %v", err)
+	}
+	if _, err := MinCE("p", readings, "per_word"); err == nil || !strings.Contains(err.Error(), "per_word") {
+		t.Errorf("unknown measure: %v", err)
 	}
 	if _, err := MinCE("p", []Reading{{"a", math.NaN(), 1, 1}}, PerByte); err == nil {
 		t.Error("NaN was taken")

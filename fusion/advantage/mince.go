@@ -26,13 +26,16 @@ type Reading struct {
 // MinCE picks the winner of a prompt in training mode: the lowest cross-entropy by the measure, PerByte (nats / bytes,
 // fair between tokenizers) or PerToken (nats / tokens, FuseLLM's, which favours finer tokenizers). Readings stand in
 // configured order, which decides ties. A candidate's value is its cross-entropy, its votes are 0; the margin is the
-// runner-up's value minus the winner's, nil with one candidate. No readings: ErrNone. A value that is not finite is an
-// error.
+// runner-up's value minus the winner's, nil with one candidate. No readings: ErrNone. A value that is not finite and an
+// unknown measure are errors.
 //
 // Source: FuseLLM's MinCE (arXiv 2401.10491, section 3.2), the ProFuser paper's training mode.
 func MinCE(id string, readings []Reading, measure string) (schemas.Selection, error) {
 	if len(readings) == 0 {
 		return schemas.Selection{}, fmt.Errorf("%w: no source could read the reference", ErrNone)
+	}
+	if measure != PerByte && measure != PerToken {
+		return schemas.Selection{}, fmt.Errorf("advantage.cross_entropy is %q: want %s or %s", measure, PerByte, PerToken)
 	}
 	s := schemas.Selection{ID: id, Mode: schemas.ModeTraining}
 	best, second := 0, math.Inf(1)

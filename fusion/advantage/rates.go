@@ -94,14 +94,15 @@ func (t *Table) Add(s schemas.Selection) {
 }
 
 // Agreement is the share of prompts on which two reward models prefer the same response, given each one's scores of the
-// responses in one order. Prompts with a missing score do not count; a shared first place counts as agreement.
+// responses in one order. Prompts with a missing score do not count, nor those that only one of them has; a shared first
+// place counts as agreement.
 //
 // Source: spec/advantage.md, "What must come out of it".
 func Agreement(a, b [][]float64) Rate {
 	var r Rate
-	for i := range a {
+	for i := range min(len(a), len(b)) {
 		x, y := best(a[i]), best(b[i])
-		if x == nil || y == nil {
+		if x == nil || y == nil || len(x) != len(y) {
 			continue
 		}
 		r.N++

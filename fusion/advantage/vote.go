@@ -70,42 +70,59 @@ func Vote(id string, responses []Response, stats []*Stats, f Filters) (schemas.S
 	return s, nil
 }
 
-// tally gives each candidate its votes. Shares are multiples of 1/60 for up to six equal scores, summed in float64.
+// tally gives each candidate its votes. Shares are counted in whole units, a vote being the least common multiple of
+// the numbers of equal best scores, so that equal sums compare as equal.
 func tally(left []Response, models int) []float64 {
-	votes := make([]float64, len(left))
+	best, equal, vote := make([]float64, models), make([]int, models), 1
 	for m := range models {
-		best, equal := math.Inf(-1), 0
+		best[m] = math.Inf(-1)
 		for _, r := range left {
 			switch x := r.Scores[m]; {
 			case math.IsNaN(x):
-				best = math.NaN()
-			case x > best:
-				best, equal = x, 1
-			case x == best:
-				equal++
+				best[m] = math.NaN()
+			case x > best[m]:
+				best[m], equal[m] = x, 1
+			case x == best[m]:
+				equal[m]++
 			}
 		}
-		for i, r := range left {
-			if r.Scores[m] == best {
-				votes[i] += 1 / float64(equal)
+		if !math.IsNaN(best[m]) && equal[m] > 0 {
+			vote = leastCommonMultiple(vote, equal[m])
+		}
+	}
+	votes := make([]float64, len(left))
+	for i, r := range left {
+		units := 0
+		for m := range models {
+			if r.Scores[m] == best[m] {
+				units += vote / equal[m]
 			}
 		}
+		votes[i] = float64(units) / float64(vote)
 	}
 	return votes
 }
 
-// meanZ averages the normalised scores that are there.
+func leastCommonMultiple(a, b int) int {
+	divisor, rest := a, b
+	for rest != 0 {
+		divisor, rest = rest, divisor%rest
+	}
+	return a / divisor * b
+}
+
+// meanZ averages the normalised scores that are there, summed as whole millionths: in any order the same.
 func meanZ(scores []float64, stats []*Stats) float64 {
 	var sum float64
 	n := 0
 	for m, x := range scores {
 		if !math.IsNaN(x) {
-			sum += stats[m].Z(x)
+			sum += math.Round(stats[m].Z(x) * 1e6)
 			n++
 		}
 	}
 	if n == 0 {
 		return 0
 	}
-	return math.Round(sum/float64(n)*1e6) / 1e6
+	return math.Round(sum/float64(n)) / 1e6
 }
