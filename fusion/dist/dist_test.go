@@ -264,6 +264,24 @@ func TestLogSpace(t *testing.T) {
 	}
 }
 
+func TestSumExp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		row := rapid.SliceOfN(rapid.Float32Range(-900, 50), 1, 50).Draw(t, "row")
+		largest, want := float64(slices.Max(row)), 0.0
+		for _, x := range row {
+			want += math.Exp(float64(x) - largest)
+		}
+		if got := sumExp(row, largest); math.Abs(got-want) > 1e-12*want {
+			t.Fatalf("%v, want %v", got, want)
+		}
+	})
+	for y := float32(0); y > -690; y -= 0.0371 { // one term alone: every place of the table
+		if got, want := sumExp([]float32{y}, 0), math.Exp(float64(y)); math.Abs(got-want) > 1e-12*want {
+			t.Fatalf("exp(%v) = %v, want %v", y, got, want)
+		}
+	}
+}
+
 func TestSparseAccess(t *testing.T) {
 	var s Sparse
 	s.Append([]int32{4, 2}, []float32{-1, -2})

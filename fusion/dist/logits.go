@@ -1,7 +1,6 @@
 package dist
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -129,25 +128,18 @@ func matrix(logits *tensor.Dense, positions int) (rows []float32, vocab int, err
 
 // normaliser gives the largest logit of a row and log Σ exp(x - largest).
 func normaliser(row []float32) (largest, logSum float64, err error) {
-	top, check := row[0], float32(0)
-	for _, x := range row {
-		top = max(top, x)
-		check += x - x // stays 0 unless a logit is NaN or infinite
-	}
-	if check != 0 {
-		for v, x := range row {
-			if x-x != 0 {
-				return 0, 0, fmt.Errorf("the logit of token %d is %v: want finite numbers (a diverged or damaged model)", v, x)
-			}
+	const exponent = 0x7F800000 // all ones: NaN or infinite
+	top := row[0]
+	for v, x := range row {
+		if math.Float32bits(x)&exponent == exponent {
+			return 0, 0, fmt.Errorf("the logit of token %d is %v: want finite numbers (a diverged or damaged model)", v, x)
 		}
-		return 0, 0, errors.New("a logit is not finite")
+		if x > top {
+			top = x
+		}
 	}
 	largest = float64(top)
-	sum := 0.0
-	for _, x := range row {
-		sum += math.Exp(float64(x) - largest)
-	}
-	return largest, math.Log(sum), nil
+	return largest, math.Log(sumExp(row, largest)), nil
 }
 
 // entry is one candidate of the top-k.
