@@ -71,6 +71,7 @@ func NewExact(source Source, sourceStops []int32, sourceFingerprint string, targ
 // A stop id at a_l = c_i counts for the target's end-of-turn; ended covers, other special tokens, tokens without
 // bytes and bytes without target tokens leave their mass to the rest. So p(t_i) = E_{i+1}/E_i, and the product over
 // the text is the source's likelihood of its tokenisation and of the stored ones that spell the same target tokens.
+// Where rounded source log-probs make a position's mass more than 1, the position is divided by it.
 // A first token that begins in the template: alternatives must begin with the same template bytes, which are then
 // replaced by those that the target's token has of its template. Tokens without bytes of the text (a template space
 // generated on its own, all but the last token of a character that normalisation rewrote) are tokens like others: of

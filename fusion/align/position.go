@@ -2,6 +2,7 @@ package align
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/profuser/profuser/fusion/dist"
@@ -71,8 +72,16 @@ func (p *position) grow() {
 }
 
 // appendTo stores the shares, divided by the evidence, as the next position of d: highest first, equal ones by id.
+// Source log-probs rounded to bfloat16 can add up to a little more than 1; such a position is divided by its mass.
 func (p *position) appendTo(d *dist.Sparse, logEvidence float64) {
 	sortShares(p.shares)
+	mass := 0.0
+	for _, share := range p.shares {
+		mass += math.Exp(share.logWeight - logEvidence)
+	}
+	if mass > 1 {
+		logEvidence += math.Log(mass)
+	}
 	for _, share := range p.shares {
 		d.IDs = append(d.IDs, share.id)
 		d.LogProbs = append(d.LogProbs, float32(min(0, share.logWeight-logEvidence)))
