@@ -1,0 +1,219 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/schemas"
+)
+
+// accuracy draws accuracy by skill for every model.
+func (l *loaded) accuracy() template.HTML {
+	var names []string
+	for _, m := range l.summary.Models {
+		names = append(names, m.Name)
+	}
+	var groups []bar
+	for _, skill := range append([]string{"all"}, l.summary.skills()...) {
+		g := bar{Label: skill}
+		for _, m := range l.summary.Models {
+			v := m.BySkill[skill]
+			if skill == "all" {
+				v = m.Accuracy
+			}
+			g.Values = append(g.Values, v)
+		}
+		groups = append(groups, g)
+	}
+	return bars("Exact-match accuracy on the held-out items", groups, names, 1, "%.2f", 0)
+}
+
+// table counts the selections.
+func (l *loaded) table() *advantage.Table {
+	t := advantage.NewTable(l.config.Target.Model)
+	for _, s := range l.selections {
+		t.Add(s)
+	}
+	return t
+}
+
+// winRates draws the target's win rate against each source in both modes (figure 1, left, of the paper).
+func (l *loaded) winRates(t *advantage.Table) template.HTML {
+	var groups []bar
+	for _, source := range l.config.Sources {
+		g := bar{Label: "against " + source}
+		for _, mode := range []string{schemas.ModeTraining, schemas.ModeInference} {
+			v := math.NaN()
+			if r := t.Against[mode][source]; r != nil {
+				v = r.Share()
+			}
+			g.Values = append(g.Values, v)
+		}
+		groups = append(groups, g)
+	}
+	return bars("Win rate of "+l.config.Target.Model+" (the line is one half)", groups, []string{"training mode: lower nats per byte", "inference mode: preferred by more reward models"}, 1, "%.2f", 0.5)
+}
+
+// shares draws the share of prompts that each competitor wins in both modes.
+func (l *loaded) shares(t *advantage.Table) template.HTML {
+	var groups []bar
+	for _, name := range l.config.Competitors() {
+		g := bar{Label: name}
+		for _, mode := range []string{schemas.ModeTraining, schemas.ModeInference} {
+			total := 0
+			for _, n := range t.Won[mode] {
+				total += n
+			}
+			g.Values = append(g.Values, float64(t.Won[mode][name])/float64(max(1, total)))
+		}
+		groups = append(groups, g)
+	}
+	return bars("Share of the prompts won", groups, []string{"training mode", "inference mode"}, 1, "%.2f", 0)
+}
+
+// lengths draws mean lengths of references and responses by system message, the five most frequent ones (figure 1,
+// right, of the paper).
+func (l *loaded) lengths() template.HTML {
+	count, label := map[string]int{}, map[string]string{}
+	for _, p := range l.prompts {
+		count[p.SystemHash]++
+		label[p.SystemHash] = "no system message"
+		if p.Messages[0].Role == "system" {
+			label[p.SystemHash] = clip(p.Messages[0].Content, 18)
+		}
+	}
+	systems := slices.SortedFunc(maps.Keys(count), func(a, b string) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
+	names := append([]string{"reference"}, l.config.Competitors()...)
+	var groups []bar
+	top := 1.0
+	for _, hash := range systems[:min(5, len(systems))] {
+		sum, n := make([]float64, len(names)), make([]float64, len(names))
+		for _, p := range l.prompts {
+			if p.SystemHash != hash {
+				continue
+			}
+			if p.Reference != nil {
+				sum[0] += float64(len(*p.Reference))
+				n[0]++
+			}
+			for k, name := range names[1:] {
+				if g, ok := l.generations[name][p.ID]; ok {
+					sum[k+1] += float64(len(g.Text))
+					n[k+1]++
+				}
+			}
+		}
+		g := bar{Label: label[hash]}
+		for k := range names {
+			v := sum[k] / n[k]
+			g.Values = append(g.Values, v)
+			top = math.Max(top, v)
+		}
+		groups = append(groups, g)
+	}
+	return bars("Mean length in bytes", groups, names, top, "%.0f", 0)
+}
+
+// losses draws the loss curves, with a line where a stage begins.
+func (l *loaded) losses() template.HTML {
+	step, inference, training := series{Name: "batch loss"}, series{Name: "held out, inference", Dots: true}, series{Name: "held out, training", Dots: true}
+	marks := map[float64]string{}
+	stage := ""
+	smooth := math.NaN()
+	for _, m := range l.metrics {
+		if m.Stage != stage && m.Stage != "" {
+			stage = m.Stage
+			marks[float64(m.Step)] = stage
+		}
+		x := float64(m.Step)
+		if m.Loss != nil {
+			if math.IsNaN(smooth) {
+				smooth = *m.Loss
+			}
+			smooth += 0.2 * (*m.Loss - smooth)
+			step.X, step.Y = append(step.X, x), append(step.Y, smooth)
+		}
+		for mode, s := range map[string]*series{schemas.ModeInference: &inference, schemas.ModeTraining: &training} {
+			if h, ok := m.HeldOut[mode]; ok && (len(s.X) == 0 || s.X[len(s.X)-1] != x) {
+				s.X, s.Y = append(s.X, x), append(s.Y, h.Loss)
+			}
+		}
+	}
+	return lines("Loss by step (batch loss smoothed; its weights change with the stage)", "optimiser step", "nats", []series{step, inference, training}, marks)
+}
+
+// statusNames are the schema's position statuses.
+var statusNames = []string{"none", "exact", "boundary", "inner", "one-hot"}
+
+// statuses draws the shares of position statuses by mode and winner.
+func (l *loaded) statuses() template.HTML {
+	var groups []bar
+	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+		for _, name := range l.config.Competitors() {
+			count := make([]float64, len(statusNames))
+			var n float64
+			for _, x := range l.fusion[mode] {
+				if x.Source != name {
+					continue
+				}
+				for _, s := range x.Status {
+					count[s]++
+					n++
+				}
+			}
+			if n == 0 {
+				continue
+			}
+			for k := range count {
+				count[k] /= n
+			}
+			groups = append(groups, bar{Label: name + ", " + mode[:5] + ".", Values: count[:4]})
+		}
+	}
+	return bars("Share of target positions by how their distribution came about", groups, statusNames[:4], 1, "%.3f", 0)
+}
+
+// agreement lists how often two reward models, and the two modes, agree.
+func (l *loaded) agreement(t *advantage.Table) []string {
+	var out []string
+	names := l.config.Reward.Models
+	matrix := func(judge string) [][]float64 {
+		var m [][]float64
+		for _, p := range l.prompts {
+			var row []float64
+			for _, s := range l.config.Competitors() {
+				score, ok := l.rewards[judge][[2]string{p.ID, s}]
+				if !ok {
+					score = math.NaN()
+				}
+				row = append(row, score)
+			}
+			m = append(m, row)
+		}
+		return m
+	}
+	for i, a := range names {
+		for _, b := range names[i+1:] {
+			r := advantage.Agreement(matrix(a), matrix(b))
+			out = append(out, fmt.Sprintf("%s and %s prefer the same response on %.0f %% of %d prompts", a, b, 100*r.Share(), r.N))
+		}
+	}
+	if t.Agree.N > 0 {
+		out = append(out, fmt.Sprintf("both modes have the same winner on %.0f %% of %d prompts", 100*t.Agree.Share(), t.Agree.N))
+	}
+	return out
+}
+
+// clip shortens a text.
+func clip(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}

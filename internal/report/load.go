@@ -1,0 +1,143 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/profuser/profuser/internal/config"
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/schemas"
+)
+
+// loaded is what the page is made from.
+type loaded struct {
+	config      *config.Config
+	summary     Summary
+	prompts     []schemas.Prompt
+	generations map[string]map[string]schemas.Generation     // source, prompt id
+	readings    map[string]map[string]schemas.TeacherForcing // source, prompt id
+	rewards     map[string]map[[2]string]float64             // reward model; prompt id, source
+	selections  []schemas.Selection
+	fusion      map[string][]schemas.FusionExample // mode
+	datasets    []datasetLine
+	metrics     []metric
+}
+
+// datasetLine is one committed dataset.
+type datasetLine struct {
+	Name    string
+	Parts   int
+	Rows    int64
+	Bytes   int64
+	Rejects map[string]int64
+}
+
+// metric is a line of trainer/metrics.jsonl.
+type metric struct {
+	Step          int      `json:"step"`
+	Stage         string   `json:"stage"`
+	End           string   `json:"end"`
+	Loss          *float64 `json:"loss"`
+	LossInference *float64 `json:"loss_inference"`
+	LossTraining  *float64 `json:"loss_training"`
+	HeldOut       map[string]struct {
+		Loss float64 `json:"loss"`
+	} `json:"held_out"`
+}
+
+// load reads everything that is there.
+func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, error) {
+	l := &loaded{
+		config: c, generations: map[string]map[string]schemas.Generation{}, readings: map[string]map[string]schemas.TeacherForcing{},
+		rewards: map[string]map[[2]string]float64{}, fusion: map[string][]schemas.FusionExample{},
+	}
+	var err error
+	if l.summary, err = summarize(ctx, c, store); err != nil {
+		return nil, err
+	}
+	if l.prompts, err = read[schemas.Prompt](ctx, store, l, "prompts"); err != nil {
+		return nil, err
+	}
+	for _, name := range c.Competitors() {
+		if l.generations[name], err = readByID(ctx, store, l, "generations/"+name, func(g schemas.Generation) string { return g.ID }); err != nil {
+			return nil, err
+		}
+		if l.readings[name], err = readByID(ctx, store, l, "crossentropy/"+name, func(r schemas.TeacherForcing) string { return r.ID }); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range c.Reward.Models {
+		rows, err := read[schemas.Reward](ctx, store, l, "rewards/"+name)
+		if err != nil {
+			return nil, err
+		}
+		l.rewards[name] = map[[2]string]float64{}
+		for _, r := range rows {
+			l.rewards[name][[2]string{r.ID, r.Source}] = r.Score
+		}
+	}
+	if l.selections, err = read[schemas.Selection](ctx, store, l, "selections"); err != nil {
+		return nil, err
+	}
+	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+		if l.fusion[mode], err = read[schemas.FusionExample](ctx, store, l, "fusion/"+mode); err != nil {
+			return nil, err
+		}
+	}
+	l.metrics, err = readMetrics(ctx, store)
+	return l, err
+}
+
+// read is all, and notes the dataset.
+func read[T any](ctx context.Context, store dataset.Store, l *loaded, name string) ([]T, error) {
+	rows, err := all[T](ctx, store, name)
+	if err != nil || rows == nil {
+		return rows, err
+	}
+	d, err := dataset.Open(ctx, store, name)
+	if err != nil {
+		return nil, err
+	}
+	m := d.Manifest
+	l.datasets = append(l.datasets, datasetLine{name, len(m.Parts), m.Rows, m.Bytes, m.RejectCodes})
+	return rows, nil
+}
+
+// readByID is read, by prompt; of several samples the first counts.
+func readByID[T any](ctx context.Context, store dataset.Store, l *loaded, name string, id func(T) string) (map[string]T, error) {
+	rows, err := read[T](ctx, store, l, name)
+	out := make(map[string]T, len(rows))
+	for _, r := range rows {
+		if _, ok := out[id(r)]; !ok {
+			out[id(r)] = r
+		}
+	}
+	return out, err
+}
+
+// readMetrics reads trainer/metrics.jsonl; none before training. A last line cut short by a kill is left out.
+func readMetrics(ctx context.Context, store dataset.Store) ([]metric, error) {
+	const key = "trainer/metrics.jsonl"
+	b, err := store.Read(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	var out []metric
+	for line := range bytes.Lines(b) {
+		if line[len(line)-1] != '\n' {
+			break
+		}
+		var m metric
+		if err := json.Unmarshal(line, &m); err != nil {
+			return nil, fmt.Errorf("reading %s, line %d: %w", key, len(out)+1, err)
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}

@@ -1,0 +1,99 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/schemas"
+)
+
+// tick is one token on a ruler.
+type tick struct {
+	// Text is the token's bytes, readable.
+	Text string
+	// Width is its share of the ruler in characters.
+	Width int
+	// Class is the status's colour class, "" for the source.
+	Class string
+	// Title lists the most probable entries.
+	Title string
+}
+
+// ruler draws the tokens of one model over the bytes of a text.
+type ruler struct {
+	Model string
+	Ticks []tick
+}
+
+// rulers makes the two rulers of one fusion example: the source's tokens above, the target's below.
+func rulers(x schemas.FusionExample, d schemas.TokenDistributions, source, target *chat.Format) ([]ruler, error) {
+	encoded, starts := x.TextIDs, make([]int32, len(x.TextIDs))
+	at := int32(0)
+	for i, id := range encoded { // the target's starts follow from its tokens' bytes
+		n := int32(len(target.Tokenizer().Bytes(id)))
+		if i == 0 && len(x.Text) > 0 {
+			at -= int32(leading(target, encoded, len(x.Text)))
+		}
+		starts[i] = at
+		at += n
+	}
+	above := ruler{Model: x.Source, Ticks: ticks(source, d.TokenIDs, d.StartBytes, len(x.Text), nil, d.Counts, d.IDs, d.LogProbs)}
+	below := ruler{Model: "target", Ticks: ticks(target, encoded, starts, len(x.Text), x.Status, x.Counts, x.IDs, x.LogProbs)}
+	return []ruler{above, below}, nil
+}
+
+// leading is how many bytes more the tokens have than the text: a dummy prefix.
+func leading(f *chat.Format, ids []int32, size int) int {
+	n := 0
+	for _, id := range ids {
+		n += len(f.Tokenizer().Bytes(id))
+	}
+	return max(0, n-size)
+}
+
+// ticks draws tokens by their bytes of the text.
+func ticks(f *chat.Format, ids, starts []int32, size int, status, counts, entries []int32, logprobs []float32) []tick {
+	var out []tick
+	first := 0
+	for i, id := range ids {
+		start, end := max(0, int(starts[i])), size
+		if i+1 < len(starts) {
+			end = max(start, min(size, int(starts[i+1])))
+		}
+		t := tick{Text: visible(f, id), Width: max(1, end-start)}
+		if status != nil {
+			t.Class = "s" + fmt.Sprint(status[i])
+		}
+		n := int(counts[i])
+		t.Title = entriesText(f, entries[first:first+n], logprobs[first:first+n])
+		if status != nil {
+			t.Title = statusNames[status[i]] + "\n" + t.Title
+		}
+		first += n
+		out = append(out, t)
+	}
+	return out
+}
+
+// entriesText lists the five most probable entries.
+func entriesText(f *chat.Format, ids []int32, logprobs []float32) string {
+	var b strings.Builder
+	for k := range ids[:min(5, len(ids))] {
+		fmt.Fprintf(&b, "%.3f %s\n", math.Exp(float64(logprobs[k])), visible(f, ids[k]))
+	}
+	if len(ids) > 5 {
+		fmt.Fprintf(&b, "and %d more", len(ids)-5)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// visible is a token as text, spaces shown.
+func visible(f *chat.Format, id int32) string {
+	b := f.Tokenizer().Bytes(id)
+	if len(b) == 0 {
+		return f.Tokenizer().Token(id)
+	}
+	return strings.NewReplacer(" ", "␣", "\n", "⏎", "\t", "⇥").Replace(strings.ToValidUTF8(string(b), "�"))
+}
