@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -30,19 +31,21 @@ type modeRow struct {
 	Rulers               []ruler
 }
 
-// examples picks ten prompts, the skills in turn, those first on which the modes disagree.
-func (l *loaded) examples() ([]example, error) {
-	formats, err := l.formats()
-	if err != nil {
-		return nil, err
-	}
-	winners := map[string]map[string]schemas.Selection{}
+// winners gives the selections by prompt and mode.
+func (l *loaded) winners() map[string]map[string]schemas.Selection {
+	out := map[string]map[string]schemas.Selection{}
 	for _, s := range l.selections {
-		if winners[s.ID] == nil {
-			winners[s.ID] = map[string]schemas.Selection{}
+		if out[s.ID] == nil {
+			out[s.ID] = map[string]schemas.Selection{}
 		}
-		winners[s.ID][s.Mode] = s
+		out[s.ID][s.Mode] = s
 	}
+	return out
+}
+
+// examples picks ten prompts, the skills in turn, those first on which the modes disagree.
+func (l *loaded) examples() []example {
+	winners := l.winners()
 	var out []example
 	for _, p := range l.pick(winners, 10) {
 		x := example{Prompt: lastUser(p), Tag: "prompt"}
@@ -56,17 +59,13 @@ func (l *loaded) examples() ([]example, error) {
 			x.Responses = append(x.Responses, l.response(p.ID, name, winners[p.ID]))
 		}
 		for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
-			row, ok, err := l.mode(p.ID, mode, winners[p.ID][mode], formats)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
+			if row, ok := l.mode(p.ID, mode, winners[p.ID][mode]); ok {
 				x.Modes = append(x.Modes, row)
 			}
 		}
 		out = append(out, x)
 	}
-	return out, nil
+	return out
 }
 
 // pick takes n prompts: one of each tag in turn; among a tag's, first those where the modes disagree.
@@ -122,8 +121,8 @@ func (l *loaded) response(id, name string, w map[string]schemas.Selection) respo
 	return r
 }
 
-// mode draws the winner's tokens and what became of them.
-func (l *loaded) mode(id, mode string, s schemas.Selection, formats map[string]*chat.Format) (modeRow, bool, error) {
+// mode draws the winner's tokens and what became of them; no tokens where a tokenizer is absent.
+func (l *loaded) mode(id, mode string, s schemas.Selection) (modeRow, bool) {
 	for _, x := range l.fusion[mode] {
 		if x.ID != id || !x.Selected {
 			continue
@@ -136,25 +135,26 @@ func (l *loaded) mode(id, mode string, s schemas.Selection, formats map[string]*
 		if mode == schemas.ModeTraining {
 			d = l.readings[x.Source][id].TokenDistributions
 		}
-		var err error
-		row.Rulers, err = rulers(x, d, formats[x.Source], formats[l.config.Target.Model])
-		return row, err == nil, err
+		if source, target := l.formats[x.Source], l.formats[l.config.Target.Model]; source != nil && target != nil {
+			row.Rulers = rulers(x, d, source, target)
+		}
+		return row, true
 	}
-	return modeRow{}, false, nil
+	return modeRow{}, false
 }
 
-// formats loads the tokenizers of the competitors.
-func (l *loaded) formats() (map[string]*chat.Format, error) {
-	out := map[string]*chat.Format{}
+// loadFormats loads the tokenizers of the competitors; one that cannot be loaded is noted, its tokens are not drawn.
+func (l *loaded) loadFormats() {
+	l.formats = map[string]*chat.Format{}
 	for _, name := range l.config.Competitors() {
 		m, _ := l.config.Model(name)
-		f, err := chat.Load(m.Path, chat.Options{ChatTemplate: m.ChatTemplate, EndOfTurn: m.EndOfTurn, BOS: m.BOS})
+		f, err := chat.Load(cmp.Or(m.Path, m.Tokenizer), chat.Options{ChatTemplate: m.ChatTemplate, EndOfTurn: m.EndOfTurn, BOS: m.BOS})
 		if err != nil {
-			return nil, fmt.Errorf("model %s: %w", name, err)
+			l.noTokens = append(l.noTokens, fmt.Sprintf("Tokens of %s are not drawn: %v.", name, err))
+			continue
 		}
-		out[name] = f
+		l.formats[name] = f
 	}
-	return out, nil
 }
 
 func lastUser(p schemas.Prompt) string { return p.Messages[len(p.Messages)-1].Content }

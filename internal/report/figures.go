@@ -20,7 +20,7 @@ func (l *loaded) accuracy() template.HTML {
 	}
 	var groups []bar
 	for _, skill := range append([]string{"all"}, l.summary.skills()...) {
-		g := bar{Label: skill}
+		g := bar{Label: clip(skill, 16)}
 		for _, m := range l.summary.Models {
 			v := m.BySkill[skill]
 			if skill == "all" {
@@ -30,8 +30,46 @@ func (l *loaded) accuracy() template.HTML {
 		}
 		groups = append(groups, g)
 	}
-	return bars("Exact-match accuracy on the held-out items", groups, names, 1, "%.2f", 0)
+	return bars("Exact-match accuracy on the held-out items", groups, l.modelColours(names), 1, "%.2f", 0)
 }
+
+// nats draws the held-out cross-entropy of every model.
+func (l *loaded) nats() template.HTML {
+	top := 1e-9
+	var names []string
+	var g bar
+	for _, m := range l.summary.Models {
+		names, g.Values = append(names, m.Name), append(g.Values, m.NatsPerByte)
+		top = max(top, m.NatsPerByte)
+	}
+	g.Label = "references"
+	return bars("Cross-entropy of the held-out references, nats per byte (less is better)", []bar{g}, l.modelColours(names), top, "%.3f", 0)
+}
+
+// modeColours are the two modes' series, training mode first.
+var modeColours = numbered(3, "training mode", "inference mode")
+
+// statusColours are the position statuses in the order of charts, with the classes that the rulers have too.
+var statusColours = legend{Names: []string{"exact", "boundary", "inner", "none"}, Classes: []string{"s1", "s2", "s3", "s0"}}
+
+// modelColours gives each model the same colour in every chart: competitors in their order, then fused and reference.
+func (l *loaded) modelColours(names []string) legend {
+	out := legend{Names: names}
+	for _, n := range names {
+		k := slices.Index(l.config.Competitors(), n) % (colours - 2)
+		switch n {
+		case fused:
+			k = colours - 2
+		case reference:
+			k = colours - 1
+		}
+		out.Classes = append(out.Classes, fmt.Sprintf("c%d", k))
+	}
+	return out
+}
+
+// reference is the name of the ground-truth answers among the models.
+const reference = "reference"
 
 // table counts the selections.
 func (l *loaded) table() *advantage.Table {
@@ -46,7 +84,7 @@ func (l *loaded) table() *advantage.Table {
 func (l *loaded) winRates(t *advantage.Table) template.HTML {
 	var groups []bar
 	for _, source := range l.config.Sources {
-		g := bar{Label: "against " + source}
+		g := bar{Label: clip(source, 16)}
 		for _, mode := range []string{schemas.ModeTraining, schemas.ModeInference} {
 			v := math.NaN()
 			if r := t.Against[mode][source]; r != nil {
@@ -56,14 +94,14 @@ func (l *loaded) winRates(t *advantage.Table) template.HTML {
 		}
 		groups = append(groups, g)
 	}
-	return bars("Win rate of "+l.config.Target.Model+" (the line is one half)", groups, []string{"training mode: lower nats per byte", "inference mode: preferred by more reward models"}, 1, "%.2f", 0.5)
+	return bars("Win rate of "+l.config.Target.Model+" against each source (the line is one half)", groups, modeColours, 1, "%.2f", 0.5)
 }
 
 // shares draws the share of prompts that each competitor wins in both modes.
 func (l *loaded) shares(t *advantage.Table) template.HTML {
 	var groups []bar
 	for _, name := range l.config.Competitors() {
-		g := bar{Label: name}
+		g := bar{Label: clip(name, 16)}
 		for _, mode := range []string{schemas.ModeTraining, schemas.ModeInference} {
 			total := 0
 			for _, n := range t.Won[mode] {
@@ -73,7 +111,7 @@ func (l *loaded) shares(t *advantage.Table) template.HTML {
 		}
 		groups = append(groups, g)
 	}
-	return bars("Share of the prompts won", groups, []string{"training mode", "inference mode"}, 1, "%.2f", 0)
+	return bars("Share of the prompts won", groups, modeColours, 1, "%.2f", 0)
 }
 
 // lengths draws mean lengths of references and responses by system message, the five most frequent ones (figure 1,
@@ -82,13 +120,13 @@ func (l *loaded) lengths() template.HTML {
 	count, label := map[string]int{}, map[string]string{}
 	for _, p := range l.prompts {
 		count[p.SystemHash]++
-		label[p.SystemHash] = "no system message"
+		label[p.SystemHash] = "none"
 		if p.Messages[0].Role == "system" {
 			label[p.SystemHash] = clip(p.Messages[0].Content, 18)
 		}
 	}
 	systems := slices.SortedFunc(maps.Keys(count), func(a, b string) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
-	names := append([]string{"reference"}, l.config.Competitors()...)
+	names := append([]string{reference}, l.config.Competitors()...)
 	var groups []bar
 	top := 1.0
 	for _, hash := range systems[:min(5, len(systems))] {
@@ -116,7 +154,7 @@ func (l *loaded) lengths() template.HTML {
 		}
 		groups = append(groups, g)
 	}
-	return bars("Mean length in bytes", groups, names, top, "%.0f", 0)
+	return bars("Mean length in bytes, by system message", groups, l.modelColours(names), top, "%.0f", 0)
 }
 
 // losses draws the loss curves, with a line where a stage begins.
@@ -172,10 +210,11 @@ func (l *loaded) statuses() template.HTML {
 			for k := range count {
 				count[k] /= n
 			}
-			groups = append(groups, bar{Label: name + ", " + mode[:5] + ".", Values: count[:4]})
+			count = []float64{count[schemas.StatusExact], count[schemas.StatusBoundary], count[schemas.StatusInner], count[schemas.StatusNone]}
+			groups = append(groups, bar{Label: clip(name, 12) + ", " + mode[:5] + ".", Values: count})
 		}
 	}
-	return bars("Share of target positions by how their distribution came about", groups, statusNames[:4], 1, "%.3f", 0)
+	return stacked("Share of target positions by how their distribution came about", groups, statusColours)
 }
 
 // agreement lists how often two reward models, and the two modes, agree.

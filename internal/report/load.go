@@ -10,6 +10,7 @@ import (
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -25,6 +26,8 @@ type loaded struct {
 	fusion      map[string][]schemas.FusionExample // mode
 	datasets    []datasetLine
 	metrics     []metric
+	formats     map[string]*chat.Format // model; without those that cannot be loaded
+	noTokens    []string                // says which
 }
 
 // datasetLine is one committed dataset.
@@ -87,6 +90,9 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 		if l.fusion[mode], err = read[schemas.FusionExample](ctx, store, l, "fusion/"+mode); err != nil {
 			return nil, err
 		}
+	}
+	if len(l.selections) > 0 {
+		l.loadFormats()
 	}
 	l.metrics, err = readMetrics(ctx, store)
 	return l, err

@@ -28,7 +28,7 @@ type ruler struct {
 }
 
 // rulers makes the two rulers of one fusion example: the source's tokens above, the target's below.
-func rulers(x schemas.FusionExample, d schemas.TokenDistributions, source, target *chat.Format) ([]ruler, error) {
+func rulers(x schemas.FusionExample, d schemas.TokenDistributions, source, target *chat.Format) []ruler {
 	encoded, starts := x.TextIDs, make([]int32, len(x.TextIDs))
 	at := int32(0)
 	for i, id := range encoded { // the target's starts follow from its tokens' bytes
@@ -41,7 +41,7 @@ func rulers(x schemas.FusionExample, d schemas.TokenDistributions, source, targe
 	}
 	above := ruler{Model: x.Source, Ticks: ticks(source, d.TokenIDs, d.StartBytes, len(x.Text), nil, d.Counts, d.IDs, d.LogProbs)}
 	below := ruler{Model: "target", Ticks: ticks(target, encoded, starts, len(x.Text), x.Status, x.Counts, x.IDs, x.LogProbs)}
-	return []ruler{above, below}, nil
+	return []ruler{above, below}
 }
 
 // leading is how many bytes more the tokens have than the text: a dummy prefix.
@@ -63,6 +63,9 @@ func ticks(f *chat.Format, ids, starts []int32, size int, status, counts, entrie
 			end = max(start, min(size, int(starts[i+1])))
 		}
 		t := tick{Text: visible(f, id), Width: max(1, end-start)}
+		if f.Tokenizer().Special(id) {
+			t.Width = max(t.Width, len(t.Text))
+		}
 		if status != nil {
 			t.Class = "s" + fmt.Sprint(status[i])
 		}

@@ -92,7 +92,7 @@ func summarize(ctx context.Context, c *config.Config, store dataset.Store) (Summ
 		for skill, n := range count {
 			m.BySkill[skill] /= n
 		}
-		m.NatsPerByte, m.Accuracy = nats/bytes, right/float64(len(rows))
+		m.NatsPerByte, m.Accuracy = nats/max(1, bytes), right/float64(len(rows))
 		s.Models = append(s.Models, m)
 		s.Items = max(s.Items, len(rows))
 	}

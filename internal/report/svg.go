@@ -4,48 +4,92 @@ import (
 	"fmt"
 	"html"
 	"html/template"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 )
 
-// Colours are CSS classes c0, c1, … so that the page's light and dark themes set them.
+// Colours are CSS classes c0, c1, … and s0, s1, … so that the page's light and dark themes set them.
 
-// bar is one bar of a chart.
+// legend is a chart's series: names and their colour classes, in the order of a bar's values.
+type legend struct{ Names, Classes []string }
+
+// numbered gives the names the classes c0, c1, …, from the first one on.
+func numbered(first int, names ...string) legend {
+	l := legend{Names: names}
+	for i := range names {
+		l.Classes = append(l.Classes, fmt.Sprintf("c%d", (first+i)%colours))
+	}
+	return l
+}
+
+// colours is the number of classes c0, c1, … of the page.
+const colours = 8
+
+// Measures of bar charts, in units of the drawing: about pixels on a telephone.
+const (
+	barLeft  = 104
+	barWidth = 400
+	barSpace = barWidth - barLeft - 42
+	barThick = 16
+)
+
+// bar is a group of values with a common label.
 type bar struct {
-	// Label stands beside it.
-	Label string
-	// Values are drawn one below the other, Names[i] in colour i.
+	Label  string
 	Values []float64
 }
 
-// bars draws groups of horizontal bars over [0, top]; names are the series, format writes a value, mark draws a line.
-func bars(title string, groups []bar, names []string, top float64, format string, mark float64) template.HTML {
-	const left, width, thick, gap = 130, 640, 16, 12
+// bars draws groups of horizontal bars over [0, top]; format writes a value, a mark above 0 draws a line there.
+func bars(title string, groups []bar, l legend, top float64, format string, mark float64) template.HTML {
+	const gap = 10
 	var b strings.Builder
-	y := 8.0
+	y := 6.0
 	for _, g := range groups {
-		fmt.Fprintf(&b, `<text x="%d" y="%.0f" text-anchor="end">%s</text>`, left-8, y+float64(len(g.Values)*thick)/2+4, html.EscapeString(g.Label))
+		label(&b, g.Label, y+float64(len(g.Values)*barThick)/2)
 		for i, v := range g.Values {
 			if math.IsNaN(v) {
-				y += thick
+				y += barThick
 				continue
 			}
-			w := math.Max(1, v/top*(width-left-60))
-			name := ""
-			if i < len(names) {
-				name = names[i] + ": "
-			}
-			fmt.Fprintf(&b, `<rect class="c%d" x="%d" y="%.0f" width="%.1f" height="%d" rx="2"><title>%s</title></rect><text class="v" x="%.1f" y="%.0f">%s</text>`,
-				i, left, y, w, thick-2, html.EscapeString(g.Label+", "+name+fmt.Sprintf(format, v)), left+w+5, y+thick-5, fmt.Sprintf(format, v))
-			y += thick
+			w := math.Max(1, v/top*barSpace)
+			fmt.Fprintf(&b, `<rect class="%s" x="%d" y="%.0f" width="%.1f" height="%d" rx="2"><title>%s</title></rect><text class="v" x="%.1f" y="%.0f">%s</text>`,
+				l.Classes[i], barLeft, y, w, barThick-2, html.EscapeString(g.Label+", "+l.Names[i]+": "+fmt.Sprintf(format, v)), barLeft+w+5, y+barThick-4, fmt.Sprintf(format, v))
+			y += barThick
 		}
 		y += gap
 	}
 	if mark > 0 {
-		x := left + mark/top*(width-left-60)
+		x := barLeft + mark/top*barSpace
 		fmt.Fprintf(&b, `<line class="mark" x1="%.1f" x2="%.1f" y1="0" y2="%.0f"/>`, x, x, y-gap+4)
 	}
-	return figure(title, names, width, y, b.String())
+	return figure(title, l, barWidth, y, b.String())
+}
+
+// stacked draws one bar of full length for each group, cut by its shares, which are written where there is room.
+func stacked(title string, groups []bar, l legend) template.HTML {
+	const thick, step, space, room = 22, 30, barWidth - barLeft - 8, 40
+	var b strings.Builder
+	for k, g := range groups {
+		x, y := float64(barLeft), float64(6+k*step)
+		label(&b, g.Label, y+thick/2)
+		for i, v := range g.Values {
+			w := v * space
+			fmt.Fprintf(&b, `<rect class="%s" x="%.1f" y="%.0f" width="%.1f" height="%d"><title>%s</title></rect>`,
+				l.Classes[i], x, y, w, thick, html.EscapeString(fmt.Sprintf("%s, %s: %.2f %%", g.Label, l.Names[i], 100*v)))
+			if w >= room {
+				fmt.Fprintf(&b, `<text x="%.1f" y="%.0f" text-anchor="middle">%.1f %%</text>`, x+w/2, y+thick-6, 100*v)
+			}
+			x += w
+		}
+	}
+	return figure(title, l, barWidth, float64(len(groups)*step+4), b.String())
+}
+
+// label writes a group's label beside its middle.
+func label(b *strings.Builder, text string, middle float64) {
+	fmt.Fprintf(b, `<text x="%d" y="%.0f" text-anchor="end">%s</text>`, barLeft-8, middle+4, html.EscapeString(text))
 }
 
 // series is one line of a chart.
@@ -57,7 +101,7 @@ type series struct {
 
 // lines draws series over their common range, with vertical marks at the given x.
 func lines(title, xLabel, yLabel string, all []series, marks map[float64]string) template.HTML {
-	const left, width, height, bottom = 52, 640, 260, 34
+	const left, width, height, top, bottom = 46, 640, 270, 22, 34
 	x0, x1, y0, y1 := math.Inf(1), math.Inf(-1), 0.0, math.Inf(-1)
 	for _, s := range all {
 		for i := range s.X {
@@ -68,7 +112,7 @@ func lines(title, xLabel, yLabel string, all []series, marks map[float64]string)
 		return ""
 	}
 	px := func(x float64) float64 { return left + (x-x0)/(x1-x0)*(width-left-12) }
-	py := func(y float64) float64 { return 10 + (1-(y-y0)/(y1-y0))*(height-bottom-10) }
+	py := func(y float64) float64 { return top + (1-(y-y0)/(y1-y0))*(height-bottom-top) }
 	var b strings.Builder
 	for k := range 5 {
 		v := y0 + (y1-y0)*float64(k)/4
@@ -76,8 +120,8 @@ func lines(title, xLabel, yLabel string, all []series, marks map[float64]string)
 		u := x0 + (x1-x0)*float64(k)/4
 		fmt.Fprintf(&b, `<text class="v" x="%.1f" y="%d" text-anchor="middle">%.0f</text>`, px(u), height-bottom+16, u)
 	}
-	for x, label := range marks {
-		fmt.Fprintf(&b, `<line class="mark" x1="%.1f" x2="%.1f" y1="10" y2="%d"/><text class="v" x="%.1f" y="20">%s</text>`, px(x), px(x), height-bottom, px(x)+4, html.EscapeString(label))
+	for _, x := range slices.Sorted(maps.Keys(marks)) {
+		fmt.Fprintf(&b, `<line class="mark" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text class="v" x="%.1f" y="%d">%s</text>`, px(x), px(x), top, height-bottom, px(x)+4, top+12, html.EscapeString(marks[x]))
 	}
 	var names []string
 	for i, s := range all {
@@ -91,18 +135,18 @@ func lines(title, xLabel, yLabel string, all []series, marks map[float64]string)
 		}
 		fmt.Fprintf(&b, `<path class="l%d" d="%s"/>`, i, d.String())
 	}
-	fmt.Fprintf(&b, `<text class="v" x="%d" y="%d" text-anchor="end">%s</text><text class="v" x="%d" y="8">%s</text>`, width-12, height-2, html.EscapeString(xLabel), 2, html.EscapeString(yLabel))
-	return figure(title, names, width, height, b.String())
+	fmt.Fprintf(&b, `<text class="v" x="%d" y="%d" text-anchor="end">%s</text><text class="v" x="%d" y="11">%s</text>`, width-12, height-2, html.EscapeString(xLabel), 8, html.EscapeString(yLabel))
+	return figure(title, numbered(0, names...), width, height, b.String())
 }
 
 // figure puts a drawing and its legend into one figure element.
-func figure(title string, names []string, width int, height float64, body string) template.HTML {
-	var legend strings.Builder
-	if len(names) > 1 {
-		for i, n := range names {
-			fmt.Fprintf(&legend, `<span class="key"><i class="b%d"></i>%s</span>`, i, html.EscapeString(n))
+func figure(title string, l legend, width int, height float64, body string) template.HTML {
+	var keys strings.Builder
+	if len(l.Names) > 1 {
+		for i, n := range l.Names {
+			fmt.Fprintf(&keys, `<span class="key"><i class="%s"></i>%s</span>`, l.Classes[i], html.EscapeString(n))
 		}
 	}
 	return template.HTML(fmt.Sprintf(`<figure><figcaption>%s <span class="legend">%s</span></figcaption><div class="wide"><svg viewBox="0 0 %d %.0f" role="img" aria-label="%s">%s</svg></div></figure>`,
-		html.EscapeString(title), legend.String(), width, height, html.EscapeString(title), body))
+		html.EscapeString(title), keys.String(), width, height, html.EscapeString(title), body))
 }

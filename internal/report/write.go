@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
@@ -17,7 +18,7 @@ import (
 var pageText string
 
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
-	"mib":   func(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) },
+	"size":  size,
 	"width": func(n int) template.CSS { return template.CSS(fmt.Sprintf("%.2fem", 0.72*float64(n)+0.5)) },
 }).Parse(pageText))
 
@@ -27,7 +28,7 @@ type view struct {
 	Target                                                string
 	Sources, Judges, Skills, Missing, Agreement           []string
 	Summary                                               Summary
-	Accuracy, WinRates, Shares, Lengths, Losses, Statuses template.HTML
+	Accuracy, Nats, WinRates, Shares, Lengths, Losses, Statuses template.HTML
 	HasSelections                                         bool
 	Datasets                                              []datasetLine
 	Examples                                              []example
@@ -48,14 +49,10 @@ func Write(ctx context.Context, c *config.Config, store dataset.Store, w io.Writ
 	if err != nil {
 		return err
 	}
-	life, err := l.life()
-	if err != nil {
-		return err
-	}
 	for _, f := range []struct {
 		name string
 		data []byte
-	}{{"summary.json", append(summary, '\n')}, {"report.html", html}, {"life-of-a-prompt.md", life}} {
+	}{{"summary.json", append(summary, '\n')}, {"report.html", html}, {"life-of-a-prompt.md", l.life()}} {
 		if err := replace(ctx, store, f.name, f.data); err != nil {
 			return err
 		}
@@ -71,20 +68,18 @@ func Write(ctx context.Context, c *config.Config, store dataset.Store, w io.Writ
 func (l *loaded) page() ([]byte, error) {
 	v := view{
 		Prompts: len(l.prompts), Target: l.config.Target.Model, Sources: l.config.Sources, Judges: l.config.Reward.Models, Summary: l.summary,
-		Skills: l.summary.skills(), Datasets: l.datasets, Missing: l.missing(), Losses: l.losses(),
+		Skills: l.summary.skills(), Datasets: l.datasets, Losses: l.losses(),
 	}
 	if len(l.summary.Models) > 0 {
-		v.Accuracy = l.accuracy()
+		v.Accuracy, v.Nats = l.accuracy(), l.nats()
 	}
 	if len(l.selections) > 0 {
 		t := l.table()
 		v.HasSelections = true
 		v.WinRates, v.Shares, v.Lengths, v.Statuses, v.Agreement = l.winRates(t), l.shares(t), l.lengths(), l.statuses(), l.agreement(t)
-		var err error
-		if v.Examples, err = l.examples(); err != nil {
-			return nil, err
-		}
+		v.Examples = l.examples()
 	}
+	v.Missing = l.missing()
 	var b bytes.Buffer
 	if err := page.Execute(&b, v); err != nil {
 		return nil, fmt.Errorf("drawing report.html: %w", err)
@@ -94,7 +89,7 @@ func (l *loaded) page() ([]byte, error) {
 
 // missing names what has not been run.
 func (l *loaded) missing() []string {
-	var out []string
+	out := slices.Clone(l.noTokens)
 	if len(l.selections) == 0 {
 		out = append(out, "There is no fusion dataset yet: profuser run makes it.")
 	}
@@ -105,6 +100,14 @@ func (l *loaded) missing() []string {
 		out = append(out, "The fused model has not been evaluated yet: profuser evaluate, after training.")
 	}
 	return out
+}
+
+// size writes a number of bytes.
+func size(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
 }
 
 // replace writes an object anew: these files are views of what is there, not data.
