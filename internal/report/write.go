@@ -24,14 +24,14 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 
 // view is what the page shows.
 type view struct {
-	Prompts                                               int
-	Target                                                string
-	Sources, Judges, Skills, Missing, Agreement           []string
-	Summary                                               Summary
+	Prompts                                                     int
+	Target                                                      string
+	Sources, Judges, Skills, Missing, Agreement                 []string
+	Summary                                                     Summary
 	Accuracy, Nats, WinRates, Shares, Lengths, Losses, Statuses template.HTML
-	HasSelections                                         bool
-	Datasets                                              []datasetLine
-	Examples                                              []example
+	HasSelections                                               bool
+	Datasets                                                    []datasetLine
+	Examples                                                    []example
 }
 
 // Write reads a run and writes report.html, summary.json and life-of-a-prompt.md into its out folder, then the final

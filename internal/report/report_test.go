@@ -1,0 +1,396 @@
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/profuser/profuser/fusion/align"
+	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/internal/config"
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/schemas"
+)
+
+// competitors of the synthetic run, and what each answers and how well it reads the reference.
+var competitors = []struct {
+	name, folder, text string
+	logProb            float32
+	scores             [2]float64
+}{
+	{"target", "llama", "It is <b>7</b>.", -0.6, [2]float64{0.1, 0.2}},
+	{"sage", "mpt", "The sum is seven.", -0.2, [2]float64{0.9, -0.3}},
+}
+
+var judges = []string{"judge-a", "judge-b"}
+
+// configured loads a configuration whose models are the demo's tokenizers.
+func configured(t *testing.T) *config.Config {
+	t.Helper()
+	tokenizers, err := filepath.Abs("../../data/tokenizers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	text := fmt.Sprintf(`version: 1
+prompts: {files: [prompts.jsonl]}
+models:
+  - {name: target, path: %[1]s/llama}
+  - {name: sage, path: %[1]s/mpt}
+  - {name: judge-a, path: %[1]s/llama}
+  - {name: judge-b, path: %[1]s/llama}
+target: {model: target}
+sources: [sage]
+reward: {models: [judge-a, judge-b]}
+`, tokenizers)
+	for name, data := range map[string]string{"prompts.jsonl": "{}\n", "fusion.yaml": text} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := config.Load(filepath.Join(dir, "fusion.yaml"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// put commits a dataset of one part.
+func put[T any](t *testing.T, s dataset.Store, name string, rows []T) {
+	t.Helper()
+	ctx := context.Background()
+	f := dataset.Footer{ConfigDigest: "d", CreatedBy: "test"}
+	data, err := dataset.EncodePart(rows, f)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	made, _, err := dataset.DecodeFooter(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dataset.Begin(ctx, s, name, dataset.Header{Schema: made.Schema, ConfigDigest: "d"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Create(ctx, name+"/"+dataset.PartName(0), data); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dataset.Commit(ctx, s, name, dataset.CommitOptions{Parts: 1}); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+}
+
+// distributions gives every token of a text one stored entry, itself.
+func distributions(t *testing.T, f *chat.Format, p schemas.Prompt, text string, logProb float32) schemas.TokenDistributions {
+	t.Helper()
+	e, err := f.Encode(p.Messages, text, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logProb = dist.RoundBFloat16(logProb)
+	d := schemas.TokenDistributions{TokenIDs: e.TextIDs, IDs: e.TextIDs, StartBytes: e.Starts}
+	for range e.TextIDs {
+		d.TokenLogProbs, d.LogProbs = append(d.TokenLogProbs, logProb), append(d.LogProbs, logProb)
+		d.TextRank, d.Counts = append(d.TextRank, 0), append(d.Counts, 1)
+	}
+	return d
+}
+
+// run is a synthetic run; its formats come from the tokenizers.
+type run struct {
+	t       *testing.T
+	store   dataset.Store
+	formats map[string]*chat.Format
+	prompts []schemas.Prompt
+}
+
+// newRun commits the data side of a run: three prompts of two skills, every step up to fuse.
+func newRun(t *testing.T) *run {
+	t.Helper()
+	store, err := dataset.OpenStore(context.Background(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &run{t: t, store: store, formats: map[string]*chat.Format{}}
+	for _, c := range competitors {
+		f, err := chat.Load(filepath.Join("../../data/tokenizers", c.folder), chat.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.formats[c.name] = f
+	}
+	for i, tag := range []string{"arithmetic", "facts", "arithmetic"} {
+		messages := []schemas.Message{{Role: "user", Content: fmt.Sprintf("What is %d + 4, you <there>?", i)}}
+		reference := fmt.Sprintf("The sum is %d.", i+4)
+		r.prompts = append(r.prompts, schemas.Prompt{ID: schemas.PromptID(messages), Messages: messages, Reference: &reference, Tags: []string{tag}})
+	}
+	put(t, store, "prompts", r.prompts)
+	for _, c := range competitors {
+		r.source(c.name, c.text, c.logProb)
+	}
+	for k, judge := range judges {
+		var rows []schemas.Reward
+		for _, p := range r.prompts {
+			for _, c := range competitors {
+				rows = append(rows, schemas.Reward{ID: p.ID, Source: c.name, Score: c.scores[k]})
+			}
+		}
+		put(t, store, "rewards/"+judge, rows)
+	}
+	r.fuse()
+	return r
+}
+
+// source commits what one source wrote and read.
+func (r *run) source(name, text string, logProb float32) {
+	r.t.Helper()
+	var answers []schemas.Generation
+	var readings []schemas.TeacherForcing
+	for _, p := range r.prompts {
+		answers = append(answers, schemas.Generation{
+			ID: p.ID, Source: name, Text: text, FinishReason: schemas.FinishStop, PromptTokens: 5, TopP: 1,
+			TokenDistributions: distributions(r.t, r.formats[name], p, text, logProb),
+		})
+		d := distributions(r.t, r.formats[name], p, *p.Reference, logProb)
+		var nats float64
+		for _, x := range d.TokenLogProbs {
+			nats -= float64(x)
+		}
+		n := len(*p.Reference)
+		readings = append(readings, schemas.TeacherForcing{
+			ID: p.ID, Source: name, Nats: nats, Bytes: int32(n), Tokens: int32(len(d.TokenIDs)), NatsPerByte: nats / float64(n), TokenDistributions: d,
+		})
+	}
+	put(r.t, r.store, "generations/"+name, answers)
+	put(r.t, r.store, "crossentropy/"+name, readings)
+}
+
+// fuse commits selections, sage winning everywhere but the inference mode of the second prompt, and its aligned rows.
+func (r *run) fuse() {
+	r.t.Helper()
+	margin := 1.0
+	var selections []schemas.Selection
+	rows := map[string][]schemas.FusionExample{}
+	for i, p := range r.prompts {
+		for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+			winner := competitors[1]
+			if i == 1 && mode == schemas.ModeInference {
+				winner = competitors[0]
+			}
+			s := schemas.Selection{ID: p.ID, Mode: mode, Source: winner.name, Margin: &margin}
+			for _, c := range competitors {
+				one := schemas.Candidate{Source: c.name, Value: float64(-c.logProb)}
+				if mode == schemas.ModeInference {
+					one.Votes = 1
+					if c.name == winner.name {
+						one.Votes = 2
+					}
+				}
+				s.Candidates = append(s.Candidates, one)
+			}
+			selections = append(selections, s)
+			text := winner.text
+			if mode == schemas.ModeTraining {
+				text = *p.Reference
+			}
+			rows[mode] = append(rows[mode], r.aligned(p, mode, winner.name, text, winner.logProb))
+		}
+	}
+	put(r.t, r.store, "selections", selections)
+	for mode, examples := range rows {
+		put(r.t, r.store, "fusion/"+mode, examples)
+	}
+}
+
+// aligned moves a source's distributions of a text to the target's tokens.
+func (r *run) aligned(p schemas.Prompt, mode, source, text string, logProb float32) schemas.FusionExample {
+	r.t.Helper()
+	from, to := r.formats[source], r.formats["target"]
+	d := distributions(r.t, from, p, text, logProb)
+	e, err := to.Encode(p.Messages, text, true)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	a, err := align.NewExact(from.Tokenizer(), from.StopIDs(), "", to.Tokenizer(), to.EndOfTurn(), "").Align([]byte(text),
+		align.Tokens{IDs: d.TokenIDs, Starts: d.StartBytes, Closed: true}, dist.Sparse{Counts: d.Counts, IDs: d.IDs, LogProbs: d.LogProbs}, d.TextRank,
+		align.Tokens{IDs: e.TextIDs, Starts: e.Starts, Closed: true})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return schemas.FusionExample{
+		ID: p.ID, Mode: mode, Source: source, Selected: true, Weight: 1, PromptIDs: e.PromptIDs, TextIDs: e.TextIDs,
+		Counts: a.Dist.Counts, IDs: a.Dist.IDs, LogProbs: a.Dist.LogProbs, Status: a.Status, Text: text,
+	}
+}
+
+// evaluated commits a model's held-out results: nats per byte and how many of four items of two skills are right.
+func (r *run) evaluated(name string, nats float64, right int) {
+	r.t.Helper()
+	var rows []schemas.Evaluation
+	for i := range 4 {
+		rows = append(rows, schemas.Evaluation{
+			ID: schemas.PromptID([]schemas.Message{{Role: "user", Content: fmt.Sprint(i)}}), Model: name, Skill: []string{"arithmetic", "facts"}[i/2],
+			Text: "7", Answer: "7", Correct: i < right, Nats: 10 * nats, Bytes: 10,
+		})
+	}
+	put(r.t, r.store, "evaluation/"+name, rows)
+}
+
+// trained writes what a training leaves.
+func (r *run) trained() {
+	r.t.Helper()
+	var b strings.Builder
+	for step := range 20 {
+		stage := []string{schemas.ModeInference, schemas.ModeTraining}[step/10]
+		fmt.Fprintf(&b, `{"step":%d,"stage":%q,"loss":%g}`+"\n", step+1, stage, math.Exp(-float64(step)/9))
+	}
+	fmt.Fprintln(&b, `{"step":20,"stage":"training","end":"stage","held_out":{"training":{"loss":0.2}}}`)
+	b.WriteString(`{"step":21,"sta`) // cut by a kill
+	r.file("trainer/metrics.jsonl", b.String())
+}
+
+func (r *run) file(key, text string) {
+	r.t.Helper()
+	if err := r.store.Create(context.Background(), key, []byte(text)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *run) read(key string) string {
+	r.t.Helper()
+	b, err := r.store.Read(context.Background(), key)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// contains demands texts in a file, and that others are not.
+func contains(t *testing.T, name, text string, want, not []string) {
+	t.Helper()
+	for _, w := range want {
+		if !strings.Contains(text, w) {
+			t.Errorf("%s lacks %q", name, w)
+		}
+	}
+	for _, w := range not {
+		if strings.Contains(text, w) {
+			t.Errorf("%s has %q", name, w)
+		}
+	}
+}
+
+func TestEmpty(t *testing.T) {
+	store, err := dataset.OpenStore(context.Background(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := Write(context.Background(), configured(t), store, &out); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "table", out.String(), []string{"nothing has been evaluated yet", "report.html"}, nil)
+	r := &run{t: t, store: store}
+	contains(t, "page", r.read("report.html"), []string{"no fusion dataset yet", "Training has not run yet", "has not been evaluated yet"}, []string{"NaN", "<svg"})
+}
+
+func TestBeforeTraining(t *testing.T) {
+	r := newRun(t)
+	if err := Write(context.Background(), configured(t), r.store, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	html := r.read("report.html")
+	contains(t, "page", html,
+		[]string{"Training has not run yet", "Win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "judge-a and judge-b prefer the same response on 0 %"},
+		[]string{"no fusion dataset yet", "<b>7</b>", "NaN", "http://", "https://", "<script", "ZgotmplZ"})
+	if n := strings.Count(html, "<details"); n != len(r.prompts) {
+		t.Errorf("%d examples, want %d", n, len(r.prompts))
+	}
+	contains(t, "life", r.read("life-of-a-prompt.md"), []string{"prompts/", "generations/sage/", "rewards/", "crossentropy/", "selections/", "fusion/inference/", "fusion/training/", "token 0"}, []string{"NaN"})
+}
+
+func TestWholeRun(t *testing.T) {
+	r := newRun(t)
+	r.evaluated("target", 0.5, 2)
+	r.evaluated("sage", 0.25, 3)
+	r.evaluated(fused, 0.125, 4)
+	r.trained()
+	r.file("steps/train.json", `{"step":"train","seconds":2,"peak_bytes":3000000,"rows":5}`)
+	r.file("steps/ingest.json", `{"step":"ingest","seconds":1,"peak_bytes":2000,"rows":4}`)
+	c := configured(t)
+	var out strings.Builder
+	if err := Write(context.Background(), c, r.store, &out); err != nil {
+		t.Fatal(err)
+	}
+	var got Summary
+	if err := json.Unmarshal([]byte(r.read("summary.json")), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := Summary{Items: 4, Models: []ModelSummary{
+		{"target", "target", 0.5, 0.5, map[string]float64{"arithmetic": 1, "facts": 0}},
+		{"sage", "source", 0.25, 0.75, map[string]float64{"arithmetic": 1, "facts": 0.5}},
+		{"fused", "fused", 0.125, 1, map[string]float64{"arithmetic": 1, "facts": 1}},
+	}, Steps: []StepSummary{{"ingest", 1, 2000, 4}, {"train", 2, 3000000, 5}}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("summary.json (-want +got):\n%s", d)
+	}
+	contains(t, "table", out.String(), []string{"fused   fused     0.1250     1.000"}, nil)
+	html := r.read("report.html")
+	contains(t, "page", html, []string{"Loss by step", `id="training"`, "2.9 MiB", "2.0 KiB"}, []string{`class="missing"`, "NaN"})
+
+	if err := Write(context.Background(), c, r.store, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if again := r.read("report.html"); again != html {
+		t.Error("a second report of the same run differs")
+	}
+}
+
+func TestModelsAbsent(t *testing.T) {
+	r, c := newRun(t), configured(t)
+	c.Models[1].Path = t.TempDir()
+	if err := Write(context.Background(), c, r.store, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "page", r.read("report.html"), []string{"Tokens of sage are not drawn", "Ten prompts"}, nil)
+}
+
+func TestDamagedMetrics(t *testing.T) {
+	r := newRun(t)
+	r.file("trainer/metrics.jsonl", "{\"step\":1,\"loss\":1}\nno\n{}\n")
+	err := Write(context.Background(), configured(t), r.store, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "trainer/metrics.jsonl, line 2") {
+		t.Errorf("want the file and line named, got %v", err)
+	}
+}
+
+// TestRulersTile demands that both rulers are as long as the text, end-of-turn aside, whatever the tokens.
+func TestRulersTile(t *testing.T) {
+	r := newRun(t)
+	for _, text := range []string{"a", "The sum is seven.", "  two  spaces\n"} {
+		x := r.aligned(r.prompts[0], schemas.ModeInference, "sage", text, -0.5)
+		d := distributions(t, r.formats["sage"], r.prompts[0], text, -0.5)
+		for _, one := range rulers(x, d, r.formats["sage"], r.formats["target"]) {
+			width := 0
+			for _, k := range one.Ticks[:len(one.Ticks)-1] {
+				width += k.Width
+			}
+			if width != len(text) {
+				t.Errorf("%q: the ruler of %s is %d wide, want %d: %+v", text, one.Model, width, len(text), one.Ticks)
+			}
+		}
+	}
+}
+
+func TestStacked(t *testing.T) {
+	got := string(stacked("a < b", []bar{{"x & y", []float64{0.75, 0.25, 0, 0}}}, statusColours))
+	contains(t, "chart", got, []string{"a &lt; b", "x &amp; y", "75.0 %", `class="s1"`, "none: 0.00 %"}, []string{"NaN"})
+}
