@@ -31,7 +31,7 @@ func TestSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, rule := range map[string]func([]File) []string{"sizes": Sizes, "comments": Comments, "names": Names, "calls": Calls, "transforms": Transforms} {
+	for name, rule := range map[string]func([]File) []string{"sizes": Sizes, "comments": Comments, "names": Names, "calls": Calls, "transforms": Transforms, "formulas": Formulas, "goroutines": Goroutines} {
 		t.Run(name, func(t *testing.T) { report(t, rule(files)) })
 	}
 }
@@ -88,7 +88,7 @@ func TestModules(t *testing.T) {
 
 // machinePath are absolute paths of somebody's machine; registry are hosts of package registries.
 var (
-	machinePath = regexp.MustCompile(`(^|[^a-zA-Z0-9_.])/(root|home/[a-z]+|work|farm)/`)
+	machinePath = regexp.MustCompile(`(^|[^a-zA-Z0-9_.])/(root|home/[a-z]+|work|farm|tmp)/`)
 	registry    = regexp.MustCompile(`proxy\.golang` + `\.org|pypi` + `\.org|registry\.npm` + `js|crates` + `\.io/|repo1\.maven`)
 )
 
@@ -141,6 +141,8 @@ func TestRulesFind(t *testing.T) {
 		"exit":            {"trainer/a/a.go", "package a\n\nfunc f() { os.Exit(1) }\n", Calls, "only main"},
 		"clock":           {"transforms/a/a.go", "package a\n\nfunc f() { time.Now() }\n", Calls, "clock"},
 		"chance":          {"fusion/a/a.go", "package a\n\nfunc f() { rand.IntN(3) }\n", Calls, "seeded"},
+		"formula":         {"fusion/a/a.go", "package a\n\n// Mean is the mean.\n//\n//\tm = Σ x / n\nfunc Mean() {}\n", Formulas, "Source:"},
+		"goroutine":       {"transforms/a/a.go", "package a\n\nfunc f() { go f() }\n", Goroutines, "inflight"},
 		"scope":           {"transforms/a/a.go", "package a\n\n// Do.\nfunc Do(s beam.Scope) {\n\tx()\n}\n", Transforms, "must open with"},
 		"scope's comment": {"transforms/a/a.go", "package a\n\n// Do.\nfunc Do(s beam.Scope) {\n\ts = s.Scope(\"a.Do\")\n}\n", Transforms, "PCollection<"},
 	} {

@@ -17,7 +17,10 @@ const (
 	minComment  = 5
 )
 
-// Sizes finds files, functions and packages that are too long.
+// manyFiles are packages that may have more: schemas has a file for each record, which is its point.
+var manyFiles = []string{"schemas"}
+
+// Sizes finds files, functions and packages that are too long. A package's doc.go does not count as a file.
 func Sizes(files []File) []string {
 	var faults []string
 	count := map[string]int{}
@@ -25,7 +28,9 @@ func Sizes(files []File) []string {
 		if f.Test() {
 			continue
 		}
-		count[f.Dir()]++
+		if path.Base(f.Path) != "doc.go" {
+			count[f.Dir()]++
+		}
 		limit := maxFile
 		if strings.HasPrefix(f.Path, "pipelines/") || path.Base(f.Path) == "main.go" {
 			limit = maxJob
@@ -42,7 +47,7 @@ func Sizes(files []File) []string {
 		}
 	}
 	for dir, n := range count {
-		if n > maxFiles {
+		if n > maxFiles && !slices.Contains(manyFiles, dir) {
 			faults = append(faults, fmt.Sprintf("%s has %d files besides tests, at most %d: split the package", dir, n, maxFiles))
 		}
 	}
@@ -180,6 +185,13 @@ func callName(c *ast.CallExpr) string {
 	return ""
 }
 
+// unseeded are the functions of math/rand that draw from a generator without our seed.
+var unseeded = map[string]bool{
+	"rand.Int": true, "rand.IntN": true, "rand.Intn": true, "rand.Int32": true, "rand.Int32N": true, "rand.Int64": true, "rand.Int64N": true,
+	"rand.Int63": true, "rand.Uint32": true, "rand.Uint64": true, "rand.N": true, "rand.Float32": true, "rand.Float64": true,
+	"rand.NormFloat64": true, "rand.ExpFloat64": true, "rand.Perm": true, "rand.Shuffle": true,
+}
+
 // forbidden gives the remedy for a call that its file may not make, "" for others.
 func forbidden(f File, name string) string {
 	in := func(dirs ...string) bool {
@@ -193,41 +205,8 @@ func forbidden(f File, name string) string {
 		return "return an error; only main ends the process"
 	case name == "time.Now" && in("fusion", "transforms"):
 		return "the result must not depend on the clock: pass what is needed"
-	case (name == "rand.Int" || name == "rand.IntN" || name == "rand.Float64" || name == "rand.Perm" || name == "rand.Shuffle") && in("fusion", "transforms", "trainer"):
-		return "use a seeded generator"
+	case unseeded[name] && in("fusion", "transforms", "trainer", "models", "data/world"):
+		return "use a seeded generator, rand.New(rand.NewPCG(seed, stream))"
 	}
 	return ""
-}
-
-// Transforms finds exported PTransforms whose scope or comment breaks the rule.
-func Transforms(files []File) []string {
-	var faults []string
-	for _, f := range files {
-		if f.Test() || !strings.HasPrefix(f.Path, "transforms/") {
-			continue
-		}
-		for _, d := range f.Syntax.Decls {
-			fn, ok := d.(*ast.FuncDecl)
-			if !ok || !fn.Name.IsExported() || fn.Recv != nil || !takesScope(fn) {
-				continue
-			}
-			want := fmt.Sprintf("s = s.Scope(%q)", f.Syntax.Name.Name+"."+fn.Name.Name)
-			body := string(f.Source[fn.Body.Lbrace-1 : fn.Body.Rbrace])
-			if first := strings.TrimSpace(strings.SplitN(strings.TrimPrefix(strings.TrimSpace(body), "{"), "\n", 3)[1]); first != want {
-				faults = append(faults, fmt.Sprintf("%s: func %s opens with %q, must open with %s", f.Path, fn.Name.Name, first, want))
-			}
-			if !strings.Contains(fn.Doc.Text(), "PCollection<") {
-				faults = append(faults, fmt.Sprintf("%s: the comment of %s must give its element types as PCollection<…> -> PCollection<…>", f.Path, fn.Name.Name))
-			}
-		}
-	}
-	return faults
-}
-
-func takesScope(fn *ast.FuncDecl) bool {
-	if len(fn.Type.Params.List) == 0 {
-		return false
-	}
-	s, ok := fn.Type.Params.List[0].Type.(*ast.SelectorExpr)
-	return ok && s.Sel.Name == "Scope"
 }
