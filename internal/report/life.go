@@ -85,9 +85,9 @@ func tokensText(b *bytes.Buffer, f *chat.Format, d schemas.TokenDistributions, n
 	for i, id := range d.TokenIDs {
 		count := int(d.Counts[i])
 		if i < n {
-			fmt.Fprintf(b, "    token %d  %-10s", i, visible(f, id))
+			fmt.Fprintf(b, "    token %d  %-10s", i, visible(f, id, 0))
 			for k := at; k < at+min(3, count); k++ {
-				fmt.Fprintf(b, "  %s %.3f", visible(f, d.IDs[k]), math.Exp(float64(d.LogProbs[k])))
+				fmt.Fprintf(b, "  %s %.3f", visible(f, d.IDs[k], 0), math.Exp(float64(d.LogProbs[k])))
 			}
 			fmt.Fprintln(b)
 		}

@@ -93,6 +93,7 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 	}
 	if len(l.selections) > 0 {
 		l.loadFormats()
+		l.summary.advantage(l.table())
 	}
 	l.metrics, err = readMetrics(ctx, store)
 	return l, err

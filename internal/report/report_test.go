@@ -334,11 +334,15 @@ func TestWholeRun(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.read("summary.json")), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := Summary{Items: 4, Models: []ModelSummary{
-		{"target", "target", 0.5, 0.5, map[string]float64{"arithmetic": 1, "facts": 0}},
-		{"sage", "source", 0.25, 0.75, map[string]float64{"arithmetic": 1, "facts": 0.5}},
-		{"fused", "fused", 0.125, 1, map[string]float64{"arithmetic": 1, "facts": 1}},
-	}, Steps: []StepSummary{{"ingest", 1, 2000, 4}, {"train", 2, 3000000, 5}}}
+	want := Summary{
+		Items: 4, Models: []ModelSummary{
+			{"target", "target", 0.5, 0.5, map[string]float64{"arithmetic": 1, "facts": 0}},
+			{"sage", "source", 0.25, 0.75, map[string]float64{"arithmetic": 1, "facts": 0.5}},
+			{"fused", "fused", 0.125, 1, map[string]float64{"arithmetic": 1, "facts": 1}},
+		}, Steps: []StepSummary{{"ingest", 1, 2000, 4}, {"train", 2, 3000000, 5}},
+		Won:      map[string]map[string]int{"inference": {"sage": 2, "target": 1}, "training": {"sage": 3}},
+		WinRates: map[string]map[string]float64{"inference": {"sage": 1.0 / 3}, "training": {"sage": 0}},
+	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("summary.json (-want +got):\n%s", d)
 	}

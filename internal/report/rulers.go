@@ -62,7 +62,7 @@ func ticks(f *chat.Format, ids, starts []int32, size int, status, counts, entrie
 		if i+1 < len(starts) {
 			end = max(start, min(size, int(starts[i+1])))
 		}
-		t := tick{Text: visible(f, id), Width: max(1, end-start)}
+		t := tick{Text: visible(f, id, max(0, -int(starts[i]))), Width: max(1, end-start)}
 		if f.Tokenizer().Special(id) {
 			t.Width = max(t.Width, len(t.Text))
 		}
@@ -84,7 +84,7 @@ func ticks(f *chat.Format, ids, starts []int32, size int, status, counts, entrie
 func entriesText(f *chat.Format, ids []int32, logprobs []float32) string {
 	var b strings.Builder
 	for k := range ids[:min(5, len(ids))] {
-		fmt.Fprintf(&b, "%.3f %s\n", math.Exp(float64(logprobs[k])), visible(f, ids[k]))
+		fmt.Fprintf(&b, "%.3f %s\n", math.Exp(float64(logprobs[k])), visible(f, ids[k], 0))
 	}
 	if len(ids) > 5 {
 		fmt.Fprintf(&b, "and %d more", len(ids)-5)
@@ -92,9 +92,12 @@ func entriesText(f *chat.Format, ids []int32, logprobs []float32) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// visible is a token as text, spaces shown.
-func visible(f *chat.Format, id int32) string {
+// visible is a token as text from its byte skip on (what lies before belongs to the template), spaces shown.
+func visible(f *chat.Format, id int32, skip int) string {
 	b := f.Tokenizer().Bytes(id)
+	if skip < len(b) {
+		b = b[skip:]
+	}
 	if len(b) == 0 {
 		return f.Tokenizer().Token(id)
 	}

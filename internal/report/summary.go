@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
@@ -25,6 +26,10 @@ type Summary struct {
 	Steps []StepSummary `json:"steps"`
 	// Items is the number of held-out items.
 	Items int `json:"items"`
+	// Won counts the prompts that each competitor wins, by mode; empty before fuse.
+	Won map[string]map[string]int `json:"won,omitempty"`
+	// WinRates are the target's against each source, by mode: lower nats per byte, or preferred by more reward models.
+	WinRates map[string]map[string]float64 `json:"win_rates,omitempty"`
 }
 
 // ModelSummary is one model on the held-out items.
@@ -99,6 +104,19 @@ func summarize(ctx context.Context, c *config.Config, store dataset.Store) (Summ
 	steps, err := readSteps(ctx, store)
 	s.Steps = steps
 	return s, err
+}
+
+// advantage adds what the selections say.
+func (s *Summary) advantage(t *advantage.Table) {
+	s.Won, s.WinRates = t.Won, map[string]map[string]float64{}
+	for mode, against := range t.Against {
+		s.WinRates[mode] = map[string]float64{}
+		for source, r := range against {
+			if r.N > 0 {
+				s.WinRates[mode][source] = r.Share()
+			}
+		}
+	}
 }
 
 // skills are the skills of all models, sorted.
