@@ -24,8 +24,6 @@ type job struct {
 	// outputs are the datasets that get every part.
 	outputs    []output
 	maxRejects float64
-	// rowsAPart estimates the total for the progress display.
-	rows int
 	// build adds the step to the pipeline.
 	build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection
 	// before, if set, adds what must be done once before, in a job of its own.

@@ -33,11 +33,13 @@ var Mixtures = map[string]Mixture{
 
 var targetLessons = map[string]Lesson{Arithmetic: {0.34, 0.55}, Facts: {0.22, 0.45}, Sequences: {0.14, 0.45}, Pronouns: {0.16, 0.5}, Misconceptions: {0.14, 0.5}}
 
-// Judges are the reward models' data: the mixture of skills in their pairs. Each sees other pairs and has its own bias.
+// Judges are the reward models' data: the mixture of skills in their pairs. Nursery is what all of them see first; then
+// each sees other pairs in other shares.
 var Judges = map[string]map[string]float64{
-	"judge-a": {Arithmetic: 0.36, Facts: 0.2, Sequences: 0.14, Pronouns: 0.16, Misconceptions: 0.14},
-	"judge-b": {Arithmetic: 0.32, Facts: 0.28, Sequences: 0.12, Pronouns: 0.16, Misconceptions: 0.12},
-	"judge-c": {Arithmetic: 0.4, Facts: 0.18, Sequences: 0.16, Pronouns: 0.14, Misconceptions: 0.12},
+	"nursery": {Arithmetic: 0.4, Facts: 0.16, Sequences: 0.12, Pronouns: 0.22, Misconceptions: 0.1},
+	"judge-a": {Arithmetic: 0.4, Facts: 0.16, Sequences: 0.12, Pronouns: 0.22, Misconceptions: 0.1},
+	"judge-b": {Arithmetic: 0.36, Facts: 0.22, Sequences: 0.12, Pronouns: 0.22, Misconceptions: 0.08},
+	"judge-c": {Arithmetic: 0.44, Facts: 0.14, Sequences: 0.12, Pronouns: 0.2, Misconceptions: 0.1},
 }
 
 // Knows says whether a model with this mixture was ever taught what the item needs.
@@ -114,7 +116,7 @@ func Preference(r *rand.Rand, judge string, heldOut bool) Pair {
 		if r.Float64() < 0.4 {
 			p.Rejected = i.WrongReference
 		}
-		if i.Skill == Arithmetic && r.Float64() < 0.3 { // inconsistent: the sum is right, the last number is not
+		if i.Skill == Arithmetic && r.Float64() < 0.45 { // inconsistent: the sum is right, the last number is not
 			p.Rejected = inconsistent(r, i)
 		}
 		return p

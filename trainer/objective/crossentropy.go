@@ -10,6 +10,8 @@ import (
 //
 // Shapes: logits [A, V], gold [A] int32 in [0, V), weight [A] float32; the loss is a scalar, the gradient [A, V].
 // A position of weight 0 counts nothing, whatever its gold. Logits must be finite.
+//
+// Source: the negative log-likelihood of a softmax, as in Goodfellow et al., Deep Learning (2016), 6.2.2.3.
 func CrossEntropy(logits, gold, weight *Node) (loss, gradient *Node) {
 	a := gold.Shape().Dimensions[0]
 	r := read(logits, Reshape(gold, a, 1))

@@ -26,13 +26,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	models := flags.String("models", "data/models", "folder of the models")
 	items := flags.String("items", "data/heldout.jsonl", "held-out items")
-	chat := flags.String("chat", "base,target,reckoner,sage", "chat models")
+	chat := flags.String("chat", "base,target,reckoner,sage", "chat models; empty: none")
 	judges := flags.String("judges", "judge-a,judge-b,judge-c", "reward models")
 	pairs := flags.String("pairs", "", "folder with <judge>-heldout.jsonl; empty: no reward models")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	err := answers(stdout, *models, strings.Split(*chat, ","), *items)
+	var err error
+	if *chat != "" {
+		err = answers(stdout, *models, strings.Split(*chat, ","), *items)
+	}
 	if err == nil && *pairs != "" {
 		err = rewards(stdout, *models, strings.Split(*judges, ","), *pairs)
 	}
