@@ -13,10 +13,10 @@ import (
 )
 
 // Model answers "The answer is n." where n follows from the prompt's tokens, and gives every token of a text the
-// log-prob LogProb, with one other entry of -3 beside it.
+// log-prob LogProb, with one other entry of -4 beside it.
 type Model struct {
 	*chat.Format
-	// LogProb of each token of a text, in (-0.1, 0]: nearer to 0 is a better reader.
+	// LogProb of each token of a text, in (-4, -0.02]: nearer to 0 is a better reader.
 	LogProb float32
 	// Tokens is the context.
 	Tokens int
@@ -84,7 +84,7 @@ func (m *Model) distributions(text []int32) (logProbs []float32, rank []int32, d
 	for _, id := range text {
 		other := (id + 1) % int32(m.Tokenizer().Size())
 		logProbs, rank = append(logProbs, m.LogProb), append(rank, 0)
-		d.Counts, d.IDs, d.LogProbs = append(d.Counts, 2), append(d.IDs, id, other), append(d.LogProbs, m.LogProb, -3)
+		d.Counts, d.IDs, d.LogProbs = append(d.Counts, 2), append(d.IDs, id, other), append(d.LogProbs, m.LogProb, -4)
 	}
 	return logProbs, rank, d
 }
