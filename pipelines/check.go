@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/profuser/profuser/internal/dataset"
@@ -26,16 +26,21 @@ type checkedModel struct {
 
 // check looks at everything that the run needs: model directories, configurations, tokenizers, templates.
 func (r *Run) check() error {
-	for _, name := range slices.Concat(r.competitors(), r.config.Reward.Models) {
-		if err := r.checkModel(name); err != nil {
+	for _, name := range r.competitors() {
+		if err := r.checkModel(name, false); err != nil {
+			return err
+		}
+	}
+	for _, name := range r.config.Reward.Models {
+		if err := r.checkModel(name, true); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkModel reads a model's small files and takes the digest of all.
-func (r *Run) checkModel(name string) error {
+// checkModel reads a model's small files, checks that it has the head that its role needs, and takes the digest of all.
+func (r *Run) checkModel(name string, reward bool) error {
 	if _, ok := r.checked[name]; ok {
 		return nil
 	}
@@ -43,6 +48,12 @@ func (r *Run) checkModel(name string) error {
 	c, format, err := engine.Check(m.Dir, formatOptions(m))
 	if err != nil {
 		return fmt.Errorf("model %s: %w", name, err)
+	}
+	switch {
+	case reward && !c.Reward():
+		return fmt.Errorf("model %s: %s is a %s, reward.models need a scalar head such as LlamaForSequenceClassification's", name, m.Dir, c.Architecture)
+	case !reward && c.Reward():
+		return fmt.Errorf("model %s: %s is a %s, a target or source must be a causal language model", name, m.Dir, c.Architecture)
 	}
 	digest, err := digestModel(m.Dir)
 	if err != nil {
@@ -105,8 +116,9 @@ func (r *Run) digest(step string, models ...string) string {
 func (r *Run) open(ctx context.Context, name string) (*dataset.Dataset, error) {
 	d, err := dataset.Open(ctx, r.store, name)
 	if err != nil {
-		step, _, _ := strings.Cut(name, "/")
-		return nil, fmt.Errorf("%w; run the step that makes it first (profuser run makes all; this is %s)", err, step)
+		folder, _, _ := strings.Cut(name, "/")
+		step := map[string]string{"prompts": "ingest", "generations": "generate", "rewards": "reward"}[folder]
+		return nil, fmt.Errorf("%w; profuser %s makes it, profuser run all", err, cmp.Or(step, folder))
 	}
 	return d, nil
 }

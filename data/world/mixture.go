@@ -33,13 +33,16 @@ var Mixtures = map[string]Mixture{
 
 var targetLessons = map[string]Lesson{Arithmetic: {0.34, 0.55}, Facts: {0.22, 0.45}, Sequences: {0.14, 0.45}, Pronouns: {0.16, 0.5}, Misconceptions: {0.14, 0.5}}
 
-// Judges are the reward models' data: the mixture of skills in their pairs. Nursery is what all of them see first; then
-// each sees other pairs in other shares.
+// Judges are the reward models' data, by file: the mixture of skills in their pairs. Nursery is what all of them see
+// first; then each sees other pairs in other shares; last come pairs that are half pronouns, the hardest skill to judge.
 var Judges = map[string]map[string]float64{
-	"nursery": {Arithmetic: 0.4, Facts: 0.16, Sequences: 0.12, Pronouns: 0.22, Misconceptions: 0.1},
-	"judge-a": {Arithmetic: 0.4, Facts: 0.16, Sequences: 0.12, Pronouns: 0.22, Misconceptions: 0.1},
-	"judge-b": {Arithmetic: 0.36, Facts: 0.22, Sequences: 0.12, Pronouns: 0.22, Misconceptions: 0.08},
-	"judge-c": {Arithmetic: 0.44, Facts: 0.14, Sequences: 0.12, Pronouns: 0.2, Misconceptions: 0.1},
+	"nursery":  {Arithmetic: 0.4, Facts: 0.16, Sequences: 0.12, Pronouns: 0.22, Misconceptions: 0.1},
+	"judge-a":  {Arithmetic: 0.4, Facts: 0.16, Sequences: 0.12, Pronouns: 0.22, Misconceptions: 0.1},
+	"judge-b":  {Arithmetic: 0.36, Facts: 0.22, Sequences: 0.12, Pronouns: 0.22, Misconceptions: 0.08},
+	"judge-c":  {Arithmetic: 0.44, Facts: 0.14, Sequences: 0.12, Pronouns: 0.2, Misconceptions: 0.1},
+	"finish-a": {Arithmetic: 0.25, Facts: 0.1, Sequences: 0.08, Pronouns: 0.52, Misconceptions: 0.05},
+	"finish-b": {Arithmetic: 0.22, Facts: 0.15, Sequences: 0.08, Pronouns: 0.5, Misconceptions: 0.05},
+	"finish-c": {Arithmetic: 0.28, Facts: 0.1, Sequences: 0.1, Pronouns: 0.47, Misconceptions: 0.05},
 }
 
 // Knows says whether a model with this mixture was ever taught what the item needs.
@@ -115,6 +118,11 @@ func Preference(r *rand.Rand, judge string, heldOut bool) Pair {
 		}
 		if r.Float64() < 0.4 {
 			p.Rejected = i.WrongReference
+		}
+		if i.Skill == Pronouns && p.Chosen == i.Reference { // one style for both: only the name tells them apart
+			p.Rejected = i.WrongReference
+		} else if i.Skill == Pronouns {
+			p.Rejected = i.WrongOwn
 		}
 		if i.Skill == Arithmetic && r.Float64() < 0.45 { // inconsistent: the sum is right, the last number is not
 			p.Rejected = inconsistent(r, i)

@@ -58,6 +58,12 @@ func lookup(name string) (*architecture, error) {
 	return nil, fmt.Errorf("field architectures: %q is not supported; known: %s", name, strings.Join(known, ", "))
 }
 
+// Reward says whether the model has a scalar reward head in place of logits.
+func (c Config) Reward() bool {
+	a, err := lookup(c.Architecture)
+	return err == nil && a.reward
+}
+
 // Rewarding returns the configuration of the same model with a scalar reward head.
 func (c Config) Rewarding() (Config, error) {
 	name := strings.Replace(c.Architecture, "ForCausalLM", "ForSequenceClassification", 1)

@@ -1,6 +1,7 @@
 package decoder
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -18,19 +19,11 @@ import (
 // LoadStore reads the weights of a model directory into a store as float32. Missing, extra and misshapen tensors are an
 // error that lists them; rotary_emb.inv_freq buffers of old files are skipped.
 func LoadStore(dir string, c Config) (*model.Store, error) {
-	a, err := lookup(c.Architecture)
-	if err != nil {
-		return nil, err
-	}
-	f, err := safetensors.Open(dir)
+	f, want, err := openWeights(dir, c)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	want := a.tensors(c)
-	if err := compare(want, f, c.Tied); err != nil {
-		return nil, fmt.Errorf("loading %s: %w", dir, err)
-	}
 	store := model.NewStore()
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		x, err := f.Float32(name)
@@ -40,6 +33,32 @@ func LoadStore(dir string, c Config) (*model.Store, error) {
 		store.VariableWithValue(Path(name), tensors.FromFlatDataAndDimensions(x, want[name]...))
 	}
 	return store, nil
+}
+
+// CheckWeights reads the weights' headers alone: whole files, and the tensors that the configuration wants.
+func CheckWeights(dir string, c Config) error {
+	f, _, err := openWeights(dir, c)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// openWeights opens the weights and compares their headers with the tensors wanted, by name and shape.
+func openWeights(dir string, c Config) (*safetensors.File, map[string][]int, error) {
+	a, err := lookup(c.Architecture)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := safetensors.Open(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	want := a.tensors(c)
+	if err := compare(want, f, c.Tied); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("loading %s: %w", dir, err), f.Close())
+	}
+	return f, want, nil
 }
 
 // compare lists every difference between the tensors wanted and those in the file. A tied model may carry a copy of its

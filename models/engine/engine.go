@@ -82,7 +82,8 @@ func Open(dir string, o Options) (*Engine, error) {
 	return e, nil
 }
 
-// Check reads a model directory's configuration and tokenizer, and checks that they fit, without loading weights.
+// Check reads a model directory's configuration, tokenizer and the weights' headers, and checks that they fit, without
+// loading weights.
 func Check(dir string, o chat.Options) (decoder.Config, *chat.Format, error) {
 	c, err := decoder.ReadConfig(dir)
 	if err != nil {
@@ -95,7 +96,7 @@ func Check(dir string, o chat.Options) (decoder.Config, *chat.Format, error) {
 	if n := format.Tokenizer().Size(); n > c.VocabSize() {
 		return c, nil, fmt.Errorf("model %s: its tokenizer has %d ids, its config.json a vocab_size of %d: the tokenizer belongs to another model", dir, n, c.VocabSize())
 	}
-	return c, format, nil
+	return c, format, decoder.CheckWeights(dir, c)
 }
 
 // Format is the model's way of turning conversations into tokens.
