@@ -56,6 +56,14 @@ func NewExact(source Source, sourceStops []int32, sourceFingerprint string, targ
 	return e
 }
 
+// kind of a source id. Ids after the tokenizer's, with which models pad their vocabulary, say nothing.
+func (e *Exact) kind(id int32) kind {
+	if int(id) >= len(e.kinds) {
+		return silent
+	}
+	return e.kinds[id]
+}
+
 // Align gives the target's distributions of text: source [n] its source tokens with d [n] their distributions (the
 // text's token stored at each) and textRank [n], -1 where the text's token was outside the source's top-k; target [m]
 // its target tokens. Log-probs are nats, of the result not rounded to bfloat16; text may be any bytes, empty ones too.
@@ -69,7 +77,8 @@ func NewExact(source Source, sourceStops []int32, sourceFingerprint string, targ
 //	p_i(u) = (own(c_{i+1})·[u = t_i] + Σ covers whose token at i is u) / E_i
 //
 // A stop id at a_l = c_i counts for the target's end-of-turn; ended covers, other special tokens, tokens without
-// bytes and bytes without target tokens leave their mass to the rest. So p(t_i) = E_{i+1}/E_i, and the product over
+// bytes, ids beyond the tokenizer (padding of the model's vocabulary) and bytes without target tokens leave their mass
+// to the rest. So p(t_i) = E_{i+1}/E_i, and the product over
 // the text is the source's likelihood of its tokenisation and of the stored ones that spell the same target tokens.
 // Where rounded source log-probs make a position's mass more than 1, the position is divided by it.
 // A first token that begins in the template: alternatives must begin with the same template bytes, which are then

@@ -471,6 +471,28 @@ func TestAnythingIsAccepted(t *testing.T) {
 	})
 }
 
+// TestPaddedVocabulary: ids beyond the source's tokenizer, which a padded embedding has, leave their mass to the rest and
+// change nothing else.
+func TestPaddedVocabulary(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := drawExample(t, false)
+		want := x.align(t)
+		var padded dist.Sparse
+		offsets := x.d.Offsets()
+		for l := range x.s.IDs {
+			ids, logProbs := slices.Clone(x.d.IDs[offsets[l]:offsets[l+1]]), slices.Clone(x.d.LogProbs[offsets[l]:offsets[l+1]])
+			if rapid.Bool().Draw(t, "padded") {
+				ids, logProbs = append(ids, int32(len(x.source)+l)), append(logProbs, -12)
+			}
+			padded.Append(ids, logProbs)
+		}
+		x.d = padded
+		if d := cmp.Diff(want, x.align(t)); d != "" {
+			t.Fatal(d)
+		}
+	})
+}
+
 func TestFaults(t *testing.T) {
 	v := toy{[]byte("a"), []byte("b"), nil}
 	e := NewExact(v, []int32{2}, "s", v, 2, "t")
@@ -488,6 +510,7 @@ func TestFaults(t *testing.T) {
 		"no distribution":   {a, a, dist.Sparse{}, nil},
 		"text not stored":   {Tokens{IDs: []int32{1}, Starts: []int32{0}}, a, one, []int32{0}},
 		"id out of range":   {a, Tokens{IDs: []int32{7}, Starts: []int32{0}}, one, []int32{0}},
+		"padding as text":   {Tokens{IDs: []int32{3}, Starts: []int32{0}}, a, dist.Sparse{Counts: []int32{1}, IDs: []int32{3}, LogProbs: []float32{-1}}, []int32{0}},
 		"not finite":        {a, a, dist.Sparse{Counts: []int32{1}, IDs: []int32{0}, LogProbs: []float32{float32(math.NaN())}}, []int32{0}},
 	} {
 		if _, err := e.Align([]byte("a"), c.source, c.d, c.rank, c.target); err == nil {

@@ -84,7 +84,7 @@ func (w *walk) ownLogProb(ids []int32, logProbs []float32, token int32) (float64
 	const slack = 1e-6
 	own := -1
 	for k, id := range ids {
-		if id < 0 || int(id) >= len(w.kinds) {
+		if id < 0 || id == token && int(id) >= len(w.kinds) {
 			return 0, fmt.Errorf("entry %d has id %d: the source's tokenizer has 0 to %d", k, id, len(w.kinds)-1)
 		}
 		if x := logProbs[k]; !(x <= slack && x >= -math.MaxFloat32) {
@@ -208,8 +208,8 @@ func (w *walk) startCovers(i int) {
 	for _, alternative := range w.alternatives(l) {
 		id, logWeight := alternative.id, w.logOwn[l]+alternative.logWeight
 		switch {
-		case id == own || w.kinds[id] == silent:
-		case w.kinds[id] == stop:
+		case id == own || w.kind(id) == silent:
+		case w.kind(id) == stop:
 			if at == start {
 				w.position.add(w.targetEnd, logWeight)
 			}

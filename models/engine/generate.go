@@ -74,9 +74,10 @@ type row struct {
 	done    bool
 }
 
-// take samples one token from logits [V] and records its distribution.
-func (w *row) take(logits []float32, stops []int32) (int32, error) {
-	id := sample(logits, w.request.Temperature, w.request.TopP, w.random)
+// take samples one token from logits [V] and records its distribution. Ids from tokens on, with which models pad their
+// vocabulary, keep their log-probs but are never drawn: they stand for no text.
+func (w *row) take(logits []float32, tokens int, stops []int32) (int32, error) {
+	id := sample(logits[:tokens], w.request.Temperature, w.request.TopP, w.random)
 	block := tensor.New(tensor.WithShape(1, len(logits)), tensor.WithBacking(logits))
 	d, logprobs, rank, err := dist.FromLogits(block, []int32{id}, w.request.Truncate)
 	if err != nil {
@@ -136,7 +137,7 @@ func (e *Engine) decode(s shape, rows []row) error {
 				starts[i], next[i] = 0, 0
 				continue
 			}
-			if next[i], err = rows[i].take(logits[i*e.VocabSize():(i+1)*e.VocabSize()], e.format.StopIDs()); err != nil {
+			if next[i], err = rows[i].take(logits[i*e.VocabSize():(i+1)*e.VocabSize()], e.format.Tokenizer().Size(), e.format.StopIDs()); err != nil {
 				return fmt.Errorf("generating with %s: %w", e.dir, err)
 			}
 			running = running || !rows[i].done

@@ -1,0 +1,234 @@
+// Command real prepares and checks the run on real prompts and real tokenizers: `make real-prompts`.
+//
+// With -shared DIR it writes a folder that profuser can run: 200 problems of GSM8K as prompts with references, two tiny
+// models of random weights with the tokenizers of Vicuna (the target) and MPT-7B-8K-Chat, three random reward models,
+// and fusion.yaml. With -check it reads what a run left there: every fusion example must be valid and the training loss
+// must have fallen. The models know nothing; what is tried is that everything fits real text and real vocabularies.
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/schemas"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("real", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	shared := flags.String("shared", "../shared", "folder with data/ and tokenizers/")
+	dir := flags.String("dir", "out/real", "folder to write or check")
+	n := flags.Int("prompts", 200, "number of problems")
+	check := flags.Bool("check", false, "check the results in -dir instead of preparing it")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	var err error
+	if *check {
+		err = verify(context.Background(), *dir, stdout)
+	} else {
+		err = prepare(*shared, *dir, *n)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "real:", err)
+		return 1
+	}
+	return 0
+}
+
+// Shapes of the random models. The vocabularies are the tokenizers', rounded up as the real models have them.
+const (
+	llama = `{"architectures":["LlamaForCausalLM"],"model_type":"llama","vocab_size":32000,"hidden_size":32,"intermediate_size":64,"num_hidden_layers":2,"num_attention_heads":2,"num_key_value_heads":1,"max_position_embeddings":2048,"rms_norm_eps":1e-6,"tie_word_embeddings":true,"hidden_act":"silu","bos_token_id":1,"eos_token_id":2}`
+	mpt   = `{"architectures":["MptForCausalLM"],"model_type":"mpt","vocab_size":50368,"d_model":32,"n_heads":2,"n_layers":2,"max_seq_len":2048,"expansion_ratio":2,"no_bias":true,"attn_config":{"alibi":true},"tie_word_embeddings":true,"eos_token_id":50278}`
+)
+
+const configuration = `# GSM8K on random models with real vocabularies; written by data/real.
+version: 1
+out: .
+prompts:
+  files: [prompts.jsonl]
+  columns: {messages: question, reference: answer}
+  part_rows: 50
+models:
+  - {name: vicuna, path: models/vicuna, chat_template: vicuna}
+  - {name: mpt, path: models/mpt, chat_template: chatml}
+  - {name: judge-a, path: models/judge-a, chat_template: vicuna}
+  - {name: judge-b, path: models/judge-b, chat_template: vicuna}
+  - {name: judge-c, path: models/judge-c, chat_template: vicuna}
+target: {model: vicuna}
+sources: [mpt]
+# Random models never end their turn, and sometimes begin with half a character.
+generate: {temperature: 1, max_new_tokens: 24, max_rejects: 0.1}
+reward: {models: [judge-a, judge-b, judge-c]}
+advantage: {inference: {filters: {unfinished: false}}}
+curriculum: {kind: progressive, epochs: [1, 2]}
+trainer: {batch_prompts: 20, max_length: 512, learning_rate: 1e-2}
+`
+
+// prepare writes prompts, models and configuration.
+func prepare(shared, dir string, n int) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	problems, err := gunzip(filepath.Join(shared, "data/gsm8k_train_2000.jsonl.gz"))
+	if err != nil {
+		return err
+	}
+	lines := bytes.SplitAfter(problems, []byte("\n"))
+	if len(lines) < n {
+		return fmt.Errorf("only %d problems, want %d", len(lines), n)
+	}
+	for i, m := range []struct{ name, config, tokenizer, end string }{
+		{"vicuna", llama, "vicuna", "</s>"}, {"mpt", mpt, "mptchat", "<|im_end|>"},
+		{"judge-a", llama, "vicuna", "</s>"}, {"judge-b", llama, "vicuna", "</s>"}, {"judge-c", llama, "vicuna", "</s>"},
+	} {
+		tokenizer, err := gunzip(filepath.Join(shared, "tokenizers", m.tokenizer+".json.gz"))
+		if err != nil {
+			return err
+		}
+		if err := writeModel(filepath.Join(dir, "models", m.name), m.config, tokenizer, m.end, int64(i), i > 1); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "prompts.jsonl"), bytes.Join(lines[:n], nil), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "fusion.yaml"), []byte(configuration), 0o644)
+}
+
+func gunzip(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return io.ReadAll(z)
+}
+
+// writeModel writes a Hugging Face directory with random weights.
+func writeModel(dir, text string, tokenizer []byte, end string, seed int64, reward bool) error {
+	config, err := decoder.ParseConfig([]byte(text))
+	if err == nil && reward {
+		config, err = config.Rewarding()
+	}
+	if err != nil {
+		return err
+	}
+	store, err := decoder.InitStore(config, seed)
+	if err != nil {
+		return err
+	}
+	if err := decoder.SaveStore(store, config, dir, "bfloat16"); err != nil {
+		return err
+	}
+	special, err := json.Marshal(map[string]string{"bos_token": "<s>", "eos_token": end})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tokenizer_config.json"), special, 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "tokenizer.json"), tokenizer, 0o644)
+}
+
+// verify reads a finished run.
+func verify(ctx context.Context, dir string, stdout io.Writer) error {
+	store, err := dataset.OpenStore(ctx, dir)
+	if err != nil {
+		return err
+	}
+	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+		rows, positions, with, won := 0, 0, 0, map[string]int{}
+		err := eachExample(ctx, store, "fusion/"+mode, func(e schemas.FusionExample) {
+			rows, positions = rows+1, positions+len(e.TextIDs)
+			won[e.Source]++
+			for _, c := range e.Counts {
+				if c > 0 {
+					with++
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "%s: %d valid examples, %d positions, %.3f of them with a teacher, won %v\n", mode, rows, positions, float64(with)/float64(positions), won)
+	}
+	metrics, err := os.ReadFile(filepath.Join(dir, "trainer/metrics.jsonl"))
+	if err != nil {
+		return err
+	}
+	for _, stage := range []string{"inference", "training"} {
+		first, last, err := losses(metrics, stage)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "stage %s: loss %.3f in its first quarter, %.3f in its last\n", stage, first, last)
+		if last >= first {
+			return fmt.Errorf("the loss of stage %s does not fall", stage)
+		}
+	}
+	return nil
+}
+
+// eachExample calls f for every example of a committed fusion dataset after validating it.
+func eachExample(ctx context.Context, store dataset.Store, name string, f func(schemas.FusionExample)) error {
+	d, err := dataset.Open(ctx, store, name)
+	if err != nil {
+		return err
+	}
+	for k := range d.Parts() {
+		rows, _, err := dataset.Rows[schemas.FusionExample](ctx, d, k)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			if err := rows[i].Validate(); err != nil {
+				return fmt.Errorf("%s part %d: %w", name, k, err)
+			}
+			f(rows[i])
+		}
+	}
+	return nil
+}
+
+// losses are the mean losses of the first and the last quarter of a stage's steps.
+func losses(metrics []byte, stage string) (first, last float64, err error) {
+	var all []float64
+	for line := range bytes.Lines(metrics) {
+		var m struct {
+			Step  int
+			Stage string
+			Loss  *float64
+		}
+		if err := json.Unmarshal(line, &m); err != nil {
+			return 0, 0, fmt.Errorf("reading metrics: %w", err)
+		}
+		if m.Stage == stage && m.Step > 0 && m.Loss != nil {
+			all = append(all, *m.Loss)
+		}
+	}
+	quarter := len(all) / 4
+	if quarter == 0 {
+		return 0, 0, fmt.Errorf("only %d steps in stage %s", len(all), stage)
+	}
+	for i := range quarter {
+		first += all[i] / float64(quarter)
+		last += all[len(all)-1-i] / float64(quarter)
+	}
+	return first, last, nil
+}
