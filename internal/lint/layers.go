@@ -25,7 +25,7 @@ var mayImport = []struct {
 	{"trainer", []string{"schemas", "fusion", "models", "internal/dataset", "internal/config", "trainer"}},
 	{"cmd/profuser-trainer", []string{"trainer", "internal/config", "internal/dataset", "models", "schemas"}},
 	{"cmd/profuser", []string{"pipelines", "transforms", "internal/config", "internal/report", "internal/dataset", "models", "fusion", "schemas"}},
-	{"data", []string{"schemas", "fusion", "models", "data"}},
+	{"data", []string{"schemas", "fusion", "models", "data", "internal/dataset"}},
 }
 
 // mayLink says where a library may be imported.

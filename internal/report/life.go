@@ -6,11 +6,12 @@ import (
 	"math"
 	"strings"
 
+	"github.com/profuser/profuser/fusion/benchmark"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
 )
 
-// life tells what became of one prompt, a record after each step: the first example of the page.
+// life tells what became of one prompt, a record after each step.
 func (l *loaded) life() []byte {
 	var b bytes.Buffer
 	fmt.Fprintln(&b, "# The life of one prompt")
@@ -19,7 +20,7 @@ func (l *loaded) life() []byte {
 		return b.Bytes()
 	}
 	winners := l.winners()
-	p := l.pick(winners, 1)[0]
+	p := l.telling(winners)
 	fmt.Fprintf(&b, "\nprompts/\n\n    id         %s\n    tags       %s\n    user       %s\n", p.ID, strings.Join(p.Tags, ", "), lastUser(p))
 	if p.Reference != nil {
 		fmt.Fprintf(&b, "    reference  %s\n", *p.Reference)
@@ -39,6 +40,26 @@ func (l *loaded) life() []byte {
 		}
 	}
 	return b.Bytes()
+}
+
+// telling picks the prompt whose life is told: the first example of the page where a source wins with a right answer and
+// the target's is wrong, as far as the rows say what is right; else the first example.
+func (l *loaded) telling(winners map[string]map[string]schemas.Selection) schemas.Prompt {
+	all := l.pick(winners, len(l.prompts))
+	for _, p := range all {
+		won, ok := winners[p.ID][schemas.ModeInference]
+		if !ok || won.Source == l.config.Target.Model {
+			continue
+		}
+		item, err := benchmark.FromPrompt(p)
+		right := func(model string) bool {
+			return benchmark.Correct(l.generations[model][p.ID].Text, item.Answer, item.Candidates)
+		}
+		if err == nil && right(won.Source) && !right(l.config.Target.Model) {
+			return p
+		}
+	}
+	return all[0]
 }
 
 // measured writes scores, cross-entropies and winners of one prompt.
