@@ -80,7 +80,7 @@ func inputs(ctx context.Context, url string, n, rows int, s fuse.Step) error {
 }
 
 // makeParts makes a dataset with any step.
-func make1[S sink.Step](ctx context.Context, url string, parts int, s S, schema string) error {
+func makeParts[S sink.Step](ctx context.Context, url string, parts int, s S, schema string) error {
 	return transformtest.Run(ctx, url, parts, s, []string{schema}, func(scope beam.Scope, numbers beam.PCollection) beam.PCollection {
 		return sink.Write(scope, s, url, 2, numbers)
 	})
