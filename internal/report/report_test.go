@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/profuser/profuser/fusion/align"
 	"github.com/profuser/profuser/fusion/dist"
@@ -397,4 +398,22 @@ func TestRulersTile(t *testing.T) {
 func TestStacked(t *testing.T) {
 	got := string(stacked("a < b", []bar{{"x & y", []float64{0.75, 0.25, 0, 0}}}, statusColours))
 	contains(t, "chart", got, []string{"a &lt; b", "x &amp; y", "75.0 %", `class="s1"`, "none: 0.00 %"}, []string{"NaN"})
+}
+
+func TestRoundSteps(t *testing.T) {
+	for _, c := range []struct {
+		top  float64
+		n    int
+		want []float64
+	}{
+		{3.34, 5, []float64{0, 1, 2, 3, 4}},
+		{180, 8, []float64{0, 50, 100, 150, 200}},
+		{1, 5, []float64{0, 0.2, 0.4, 0.6, 0.8, 1}},
+		{0.021, 5, []float64{0, 0.005, 0.01, 0.015, 0.02, 0.025}},
+		{7, 8, []float64{0, 1, 2, 3, 4, 5, 6, 7}},
+	} {
+		if diff := cmp.Diff(c.want, roundSteps(c.top, c.n), cmpopts.EquateApprox(1e-12, 0)); diff != "" {
+			t.Errorf("up to %g in %d steps (-want +got):\n%s", c.top, c.n, diff)
+		}
+	}
 }

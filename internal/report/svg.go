@@ -41,10 +41,11 @@ type bar struct {
 	Values []float64
 }
 
-// bars draws groups of horizontal bars over [0, top]; format writes a value, a mark above 0 draws a line there.
+// bars draws groups of horizontal bars over [0, top]; format writes a value, a mark above 0 draws a line there, over the
+// bars and under the values.
 func bars(title string, groups []bar, l legend, top float64, format string, mark float64) template.HTML {
 	const gap = 10
-	var b strings.Builder
+	var b, values strings.Builder
 	y := 6.0
 	for _, g := range groups {
 		label(&b, g.Label, y+float64(len(g.Values)*barThick)/2)
@@ -54,8 +55,9 @@ func bars(title string, groups []bar, l legend, top float64, format string, mark
 				continue
 			}
 			w := math.Max(1, v/top*barSpace)
-			fmt.Fprintf(&b, `<rect class="%s" x="%d" y="%.0f" width="%.1f" height="%d" rx="2"><title>%s</title></rect><text class="v" x="%.1f" y="%.0f">%s</text>`,
-				l.Classes[i], barLeft, y, w, barThick-2, html.EscapeString(g.Label+", "+l.Names[i]+": "+fmt.Sprintf(format, v)), barLeft+w+5, y+barThick-4, fmt.Sprintf(format, v))
+			fmt.Fprintf(&b, `<rect class="%s" x="%d" y="%.0f" width="%.1f" height="%d" rx="2"><title>%s</title></rect>`,
+				l.Classes[i], barLeft, y, w, barThick-2, html.EscapeString(g.Label+", "+l.Names[i]+": "+fmt.Sprintf(format, v)))
+			fmt.Fprintf(&values, `<text class="v" x="%.1f" y="%.0f">%s</text>`, barLeft+w+5, y+barThick-4, fmt.Sprintf(format, v))
 			y += barThick
 		}
 		y += gap
@@ -64,7 +66,7 @@ func bars(title string, groups []bar, l legend, top float64, format string, mark
 		x := barLeft + mark/top*barSpace
 		fmt.Fprintf(&b, `<line class="mark" x1="%.1f" x2="%.1f" y1="0" y2="%.0f"/>`, x, x, y-gap+4)
 	}
-	return figure(title, l, barWidth, y, b.String())
+	return figure(title, l, barWidth, y, b.String()+values.String())
 }
 
 // stacked draws one bar of full length for each group, cut by its shares, which are written where there is room.
@@ -101,7 +103,7 @@ type series struct {
 
 // lines draws series over their common range, with vertical marks at the given x.
 func lines(title, xLabel, yLabel string, all []series, marks map[float64]string) template.HTML {
-	const left, width, height, top, bottom = 46, 640, 270, 22, 34
+	const left, width, height, top, bottom = 46, 800, 270, 22, 34
 	x0, x1, y0, y1 := math.Inf(1), math.Inf(-1), 0.0, math.Inf(-1)
 	for _, s := range all {
 		for i := range s.X {
@@ -111,17 +113,21 @@ func lines(title, xLabel, yLabel string, all []series, marks map[float64]string)
 	if !(x1 > x0) || !(y1 > y0) {
 		return ""
 	}
+	ySteps, xSteps := roundSteps(y1, 5), roundSteps(x1, 8)
+	y1 = max(y1, ySteps[len(ySteps)-1])
 	px := func(x float64) float64 { return left + (x-x0)/(x1-x0)*(width-left-12) }
 	py := func(y float64) float64 { return top + (1-(y-y0)/(y1-y0))*(height-bottom-top) }
 	var b strings.Builder
-	for k := range 5 {
-		v := y0 + (y1-y0)*float64(k)/4
-		fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="v" x="%d" y="%.1f" text-anchor="end">%.3g</text>`, left, width-12, py(v), py(v), left-6, py(v)+4, v)
-		u := x0 + (x1-x0)*float64(k)/4
-		fmt.Fprintf(&b, `<text class="v" x="%.1f" y="%d" text-anchor="middle">%.0f</text>`, px(u), height-bottom+16, u)
+	for _, v := range ySteps {
+		fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="v" x="%d" y="%.1f" text-anchor="end">%.4g</text>`, left, width-12, py(v), py(v), left-6, py(v)+4, v)
+	}
+	for _, u := range xSteps {
+		if u >= x0 && u <= x1 {
+			fmt.Fprintf(&b, `<text class="v" x="%.1f" y="%d" text-anchor="middle">%.4g</text>`, px(u), height-bottom+16, u)
+		}
 	}
 	for _, x := range slices.Sorted(maps.Keys(marks)) {
-		fmt.Fprintf(&b, `<line class="mark" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text class="v" x="%.1f" y="%d">%s</text>`, px(x), px(x), top, height-bottom, px(x)+4, top+12, html.EscapeString(marks[x]))
+		fmt.Fprintf(&b, `<line class="mark" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text class="v" x="%.1f" y="%d">%s</text>`, px(x), px(x), top-14, height-bottom, px(x)+4, top-5, html.EscapeString(marks[x]))
 	}
 	var names []string
 	for i, s := range all {
@@ -137,6 +143,22 @@ func lines(title, xLabel, yLabel string, all []series, marks map[float64]string)
 	}
 	fmt.Fprintf(&b, `<text class="v" x="%d" y="%d" text-anchor="end">%s</text><text class="v" x="%d" y="11">%s</text>`, width-12, height-2, html.EscapeString(xLabel), 8, html.EscapeString(yLabel))
 	return figure(title, numbered(0, names...), width, height, b.String())
+}
+
+// roundSteps lists the multiples of 1, 2 or 5 times a power of ten from 0 up to the first one at or above top, at most n
+// steps; top must be above 0.
+func roundSteps(top float64, n int) []float64 {
+	step := math.Pow(10, math.Floor(math.Log10(top/float64(n))))
+	for _, by := range []float64{2, 2.5, 2} {
+		if top/step > float64(n) {
+			step *= by
+		}
+	}
+	out := []float64{0}
+	for k := 1.0; out[len(out)-1] < top; k++ {
+		out = append(out, k*step)
+	}
+	return out
 }
 
 // figure puts a drawing and its legend into one figure element.
