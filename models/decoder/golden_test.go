@@ -3,6 +3,7 @@ package decoder
 import (
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -148,46 +149,51 @@ func TestGradientsEqualTransformers(t *testing.T) {
 	}
 }
 
-// TestCacheEqualsTheWholePass feeds the rows in pieces of 5, 1 and so on, each row from its own position: the second row
-// is four tokens behind, so that its pieces start elsewhere.
+// TestCacheEqualsTheWholePass begins two rows, of which the second is four tokens shorter and padded, and continues them
+// in pieces of 1, 1, 3 and so on, each from its own position.
 func TestCacheEqualsTheWholePass(t *testing.T) {
-	const behind = 4
+	const places = 16
 	for _, name := range goldenModels {
 		t.Run(name, func(t *testing.T) {
 			g := loadGolden(t, name)
 			m, b := New(g.config), testBackend(t)
 			c := g.config
 			whole := call(t, b, g.store, func(s *model.Scope, in []*Node) []*Node { return []*Node{m.Logits(s, in[0])} }, g.batch())
-			x, err := model.NewExec(b, g.store, func(s *model.Scope, in []*Node) []*Node {
-				var cache []KV
-				for l := range c.Layers {
-					cache = append(cache, KV{in[2+2*l], in[3+2*l]})
-				}
-				out := []*Node{m.Head(s, m.HiddenCached(s, in[0], in[1], cache))}
+			flat := func(s *model.Scope, hidden *Node, cache []KV) []*Node {
+				out := []*Node{m.Head(s, hidden)}
 				for _, kv := range cache {
 					out = append(out, kv.K, kv.V)
 				}
 				return out
+			}
+			begin, err := model.NewExec(b, g.store, func(s *model.Scope, in []*Node) []*Node {
+				hidden, cache := m.Begin(s, in[0], in[1], places)
+				return flat(s, hidden, cache)
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			state := make([]any, 2*c.Layers) // 16 keys a row, not zero at first: what is there must not matter
-			for i := range state {
-				junk := make([]float32, 2*c.KVHeads*16*c.HeadDim)
-				for j := range junk {
-					junk[j] = float32(j%7) - 3
+			next, err := model.NewExec(b, g.store, func(s *model.Scope, in []*Node) []*Node {
+				var cache []KV
+				for l := range c.Layers {
+					cache = append(cache, KV{in[2+2*l], in[3+2*l]})
 				}
-				state[i] = tensors.FromFlatDataAndDimensions(junk, 2, c.KVHeads, 16, c.HeadDim)
+				return flat(s, m.Continue(s, in[0], in[1], cache), cache)
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
-			starts := []int32{0, 0}
-			for step, size := range []int{5, 1, 1, 3, 1, 2} {
+			at, state := []int32{0, 0}, []any(nil)
+			for _, size := range []int{5, 1, 1, 3, 1, 2} {
 				var piece []int32
-				for row, at := range starts {
-					piece = append(piece, g.tokens[row*g.columns+int(at):][:size]...)
+				for row, from := range at {
+					piece = append(piece, g.tokens[row*g.columns+int(from):][:size]...)
 				}
-				inputs := append([]any{tensors.FromFlatDataAndDimensions(piece, 2, size), tensors.FromFlatDataAndDimensions(append([]int32{}, starts...), 2)}, state...)
-				out, err := x.Call(inputs...)
+				lengths, run := []int32{5, 1}, begin // what stands behind a row's length must not matter
+				if state != nil {
+					lengths, run = slices.Clone(at), next
+				}
+				out, err := run.Call(append([]any{tensors.FromFlatDataAndDimensions(piece, 2, size), tensors.FromFlatDataAndDimensions(lengths, 2)}, state...)...)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -195,19 +201,21 @@ func TestCacheEqualsTheWholePass(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for row, at := range starts {
+				for row, from := range at {
 					n := size * c.Vocab
-					want := whole[(row*g.columns+int(at))*c.Vocab:][:n]
+					want := whole[(row*g.columns+int(from))*c.Vocab:][:n]
 					if worst, _ := distance(want, got[row*n:][:n]); worst > 1e-5 {
-						t.Errorf("row %d, %d tokens from %d: logits differ by up to %g", row, size, at, worst)
+						t.Errorf("row %d, %d tokens from %d: logits differ by up to %g", row, size, from, worst)
 					}
 				}
-				for i := range state {
-					state[i] = out[1+i]
+				if state == nil {
+					at = slices.Clone(lengths)
+				} else {
+					at[0], at[1] = at[0]+int32(size), at[1]+int32(size)
 				}
-				starts[0], starts[1] = starts[0]+int32(size), starts[1]+int32(size)
-				if step == 0 {
-					starts[1] -= behind // the second row takes four tokens again
+				state = nil
+				for _, cache := range out[1:] {
+					state = append(state, cache)
 				}
 			}
 		})

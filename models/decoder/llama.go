@@ -103,6 +103,6 @@ func llamaBlock(p *pass, x *Node, layer int) *Node {
 	h = p.rmsNorm(x, name+"post_attention_layernorm.weight")
 	gate := p.linear(h, name+"mlp.gate_proj.weight")
 	up := p.linear(h, name+"mlp.up_proj.weight")
-	h = Mul(Mul(gate, Sigmoid(gate)), up)
+	h = Mul(Mul(gate, FastSigmoid(gate)), up)
 	return Add(x, p.linear(h, name+"mlp.down_proj.weight"))
 }

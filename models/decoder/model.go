@@ -30,23 +30,30 @@ func (m *Model) Config() Config { return m.c }
 // Hidden maps tokens [B, S] int32 to hidden states [B, S, D] after the last norm. Attention is causal, so whatever
 // stands to the right of a row's tokens changes nothing before it.
 func (m *Model) Hidden(scope *model.Scope, tokens *Node) *Node {
-	return m.run(scope, tokens, nil, nil)
+	return m.run(&pass{scope: scope}, tokens)
 }
 
-// HiddenCached is Hidden for tokens that continue what the cache holds: row b's first token has position starts[b]
-// (int32 [B]). The entries of cache, one a layer, are replaced by the updated ones.
-func (m *Model) HiddenCached(scope *model.Scope, tokens, starts *Node, cache []KV) *Node {
+// Begin is Hidden for rows of lengths [B] int32 tokens, padded on the right to S, that will be continued: it also returns
+// their cache, one entry a layer, with room for n >= S places a row.
+func (m *Model) Begin(scope *model.Scope, tokens, lengths *Node, n int) (hidden *Node, cache []KV) {
+	p := &pass{scope: scope, lengths: lengths, places: n, cache: make([]KV, m.c.Layers)}
+	return m.run(p, tokens), p.cache
+}
+
+// Continue is Hidden for tokens that follow what the cache holds: row b's first token has position starts[b] (int32
+// [B]), and its places from there on must be free. The entries of cache, one a layer, are replaced by the updated ones.
+func (m *Model) Continue(scope *model.Scope, tokens, starts *Node, cache []KV) *Node {
 	if len(cache) != m.c.Layers {
 		panic(fmt.Sprintf("cache has %d layers, the model %d", len(cache), m.c.Layers))
 	}
-	return m.run(scope, tokens, starts, cache)
+	return m.run(&pass{scope: scope, starts: starts, cache: cache}, tokens)
 }
 
-func (m *Model) run(scope *model.Scope, tokens, starts *Node, cache []KV) *Node {
+func (m *Model) run(p *pass, tokens *Node) *Node {
 	d := tokens.Shape().Dimensions
-	p := &pass{c: m.c, a: m.a, g: tokens.Graph(), scope: scope, b: d[0], s: d[1], keys: d[1], starts: starts, cache: cache}
-	if cache != nil {
-		p.keys = cache[0].K.Shape().Dimensions[2]
+	p.c, p.a, p.g, p.b, p.s, p.keys = m.c, m.a, tokens.Graph(), d[0], d[1], d[1]
+	if p.starts != nil {
+		p.keys = p.cache[0].V.Shape().Dimensions[2]
 	}
 	x := Gather(p.weight(m.a.embedding), Reshape(tokens, p.b*p.s, 1))
 	for l := range m.c.Layers {

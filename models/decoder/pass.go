@@ -17,11 +17,14 @@ type pass struct {
 	g     *Graph
 	scope *model.Scope
 	b, s  int
-	// keys is N: S without a cache, the cache's length with one.
+	// keys is N: S for rows that begin, the cache's places for rows that continue.
 	keys int
 	// starts [B] is the position of each row's first token; nil means 0.
 	starts *Node
-	// cache holds one entry a layer, replaced as the pass goes; nil without a cache.
+	// lengths [B] are the tokens of rows that begin and get a cache with this many places.
+	lengths *Node
+	places  int
+	// cache holds one entry a layer, made or replaced as the pass goes; nil without a cache.
 	cache []KV
 	// scoreBias is added to the attention scores [B, H, S, N]: mask and position bias.
 	scoreBias *Node
@@ -45,8 +48,21 @@ func (p *pass) weight(name string) *Node {
 	return v.NodeValue(p.g)
 }
 
+// Below smallProduct multiplications the Go backend multiplies rows by rows with a horizontal sum for each result, which
+// costs more than the multiplications; with the weight on the left it needs none, given at least vectorWidth columns.
+const (
+	smallProduct = 4 << 20
+	vectorWidth  = 16
+)
+
 // matmul is x [T, in] by w [out, in], giving [T, out].
-func matmul(x, w *Node) *Node { return Dot(x, w).General([]int{-1}, nil, []int{1}, nil) }
+func matmul(x, w *Node) *Node {
+	t, out, in := x.Shape().Dimensions[0], w.Shape().Dimensions[0], w.Shape().Dimensions[1]
+	if t > vectorWidth && t*out*in < smallProduct {
+		return Transpose(Dot(w, Transpose(x, 0, 1)).General([]int{1}, nil, []int{0}, nil), 0, 1)
+	}
+	return Dot(x, w).General([]int{1}, nil, []int{1}, nil)
+}
 
 // linear multiplies x [T, in] by a named weight.
 func (p *pass) linear(x *Node, name string) *Node { return matmul(x, p.weight(name)) }
@@ -101,15 +117,20 @@ func (p *pass) positions() *Node {
 // attend is softmax(q·kᵀ/√C + bias)·v for q [B, H, S, C] and k, v [B, K, S, C], giving [T, H·C]. The H/K query heads of
 // a group are stacked along the positions, so that keys and values are never repeated.
 func (p *pass) attend(q, k, v *Node, layer int) *Node {
-	if p.cache != nil {
-		k = writeCache(p.cache[layer].K, k, p.starts)
-		v = writeCache(p.cache[layer].V, v, p.starts)
-		p.cache[layer] = KV{k, v}
-	}
 	c := p.c
 	stacked := c.Heads / c.KVHeads * p.s
 	q = Reshape(MulScalar(q, 1/math.Sqrt(float64(c.HeadDim))), p.b, c.KVHeads, stacked, c.HeadDim)
-	scores := Dot(q, k).General([]int{3}, []int{0, 1}, []int{3}, []int{0, 1})
+	var scores *Node
+	if p.starts != nil {
+		p.cache[layer] = p.cache[layer].write(k, v, p.starts)
+		v = p.cache[layer].V
+		scores = Dot(q, p.cache[layer].K).General([]int{3}, []int{0, 1}, []int{2}, []int{0, 1})
+	} else {
+		if p.cache != nil {
+			p.cache[layer] = p.firstKV(k, v, p.places)
+		}
+		scores = Dot(q, k).General([]int{3}, []int{0, 1}, []int{3}, []int{0, 1})
+	}
 	scores = Add(Reshape(scores, p.b, c.Heads, p.s, p.keys), p.bias())
 	weights := Reshape(Softmax(scores, -1), p.b, c.KVHeads, stacked, p.keys)
 	out := Dot(weights, v).General([]int{3}, []int{0, 1}, []int{2}, []int{0, 1})

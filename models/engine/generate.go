@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
@@ -164,7 +162,6 @@ func (e *Engine) decode(s shape, rows []row) error {
 // decoders are the two functions of a shape: prompts [R, S] and last [R] to logits [R, V] and caches; tokens [R, 1],
 // starts [R] and caches to the same.
 func (e *Engine) decoders(s shape) (prefill, step *model.Exec, err error) {
-	kv := shapes.Make(dtypes.Float32, s.rows, e.config.KVHeads, s.keys, e.config.HeadDim)
 	finish := func(scope *model.Scope, hidden *Node, cache []decoder.KV) []*Node {
 		out := []*Node{e.network.Head(scope, hidden)}
 		for _, layer := range cache {
@@ -174,14 +171,10 @@ func (e *Engine) decoders(s shape) (prefill, step *model.Exec, err error) {
 	}
 	prefill, err = e.exec(fmt.Sprintf("prompt of %d keys", s.keys), func() (*model.Exec, error) {
 		return model.NewExec(e.backend, e.store, func(scope *model.Scope, in []*Node) []*Node {
-			g := in[0].Graph()
-			cache := make([]decoder.KV, e.config.Layers)
-			for l := range cache {
-				cache[l] = decoder.KV{K: Zeros(g, kv), V: Zeros(g, kv)}
-			}
-			hidden := e.network.HiddenCached(scope, in[0], Zeros(g, shapes.Make(dtypes.Int32, s.rows)), cache)
+			last := in[1]
+			hidden, cache := e.network.Begin(scope, in[0], AddScalar(last, 1), s.keys)
 			d := hidden.Shape().Dimensions
-			at := Add(MulScalar(Iota(g, shapes.Make(dtypes.Int32, d[0]), 0), float64(d[1])), in[1])
+			at := Add(MulScalar(Iota(last.Graph(), last.Shape(), 0), float64(d[1])), last)
 			return finish(scope, Gather(Reshape(hidden, d[0]*d[1], d[2]), Reshape(at, d[0], 1)), cache)
 		})
 	})
@@ -194,7 +187,7 @@ func (e *Engine) decoders(s shape) (prefill, step *model.Exec, err error) {
 			for l := range cache {
 				cache[l] = decoder.KV{K: in[2+2*l], V: in[3+2*l]}
 			}
-			hidden := e.network.HiddenCached(scope, in[0], in[1], cache)
+			hidden := e.network.Continue(scope, in[0], in[1], cache)
 			return finish(scope, Reshape(hidden, s.rows, e.config.Dim), cache)
 		})
 	})

@@ -7,6 +7,8 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/profuser/profuser/models/decoder"
 )
 
 // Divergences from teacher p to student q.
@@ -163,7 +165,7 @@ func (t Teaching) sides(probs, rest, at, lse *Node) (teacher, student side) {
 			logP, logQ = normalized(MulScalar(logP, 1/t.Temperature)), normalized(MulScalar(logQ, 1/t.Temperature))
 		}
 	}
-	only := func(log *Node) side { return side{log, Where(stored, Exp(MaxScalar(log, -80)), ZerosLike(log))} }
+	only := func(log *Node) side { return side{log, Where(stored, decoder.FastExp(MaxScalar(log, -80)), ZerosLike(log))} }
 	teacher, student = only(logP), only(logQ)
 	teacher.p = Where(GreaterThan(logP, MulScalar(OnesLike(logP), never/1e6)), teacher.p, ZerosLike(logP))
 	return teacher, student
@@ -178,7 +180,7 @@ func logOf(x *Node) *Node {
 // logSumExp over the last axis, [A, 1]; the largest entry must be finite.
 func logSumExp(x *Node) *Node {
 	top := StopGradient(ReduceAndKeep(x, ReduceMax, -1))
-	return Add(Log(ReduceAndKeep(Exp(MaxScalar(Sub(x, top), -80)), ReduceSum, -1)), top)
+	return Add(Log(ReduceAndKeep(decoder.FastExp(MaxScalar(Sub(x, top), -80)), ReduceSum, -1)), top)
 }
 
 // normalized is x minus its log-sum-exp.
@@ -192,27 +194,11 @@ func restOf(logQ *Node) *Node {
 	near := GreaterThan(x, Const(g, float32(-math.Ln2)))
 	full := GreaterOrEqual(x, Const(g, float32(-1e-8)))
 	safe := Where(full, MulScalar(OnesLike(x), -1), x)
-	closeBy := Log(Neg(expm1(safe)))
-	far := Log1P(Neg(Exp(MaxScalar(safe, -80))))
+	closeBy := Log(Neg(decoder.FastExpm1(safe)))
+	far := Log1P(Neg(decoder.FastExp(MaxScalar(safe, -80))))
 	rest := Where(near, closeBy, far)
 	floored := LogicalOr(full, LessThan(rest, Const(g, float32(logFloor))))
 	return Where(floored, MulScalar(OnesLike(x), logFloor), rest)
-}
-
-// expm1 is e^x - 1, exact for small x.
-func expm1(x *Node) *Node {
-	half := MulScalar(x, 0.5)
-	return MulScalar(Mul(Exp(half), sinh(half)), 2)
-}
-
-// sinh by its series up to x^9, for |x| ≤ ½.
-func sinh(x *Node) *Node {
-	square := Square(x)
-	sum := OnesLike(x)
-	for _, n := range []float64{72, 42, 20, 6} {
-		sum = AddScalar(MulScalar(Mul(sum, square), 1/n), 1)
-	}
-	return Mul(sum, x)
 }
 
 // diverge is D of the sides, [A, 1].

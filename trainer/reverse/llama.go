@@ -5,6 +5,8 @@ import (
 	"math"
 
 	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/profuser/profuser/models/decoder"
 )
 
 // llamaBlock maps x [T, D] to [T, D].
@@ -142,7 +144,7 @@ func (t *Tape) merge(x *Node, outs []*Node, name string) (*Node, func(d *Node) [
 func (t *Tape) swiglu(x *Node, name string) (*Node, back) {
 	in := t.project(x, false, name+"post_attention_layernorm.weight", name+"mlp.gate_proj.weight", name+"mlp.up_proj.weight")
 	gate, up := in.parts(0, 1)[0], in.parts(1, 1)[0]
-	sigma := Sigmoid(gate)
+	sigma := decoder.SigmoidValue(gate)
 	silu := Mul(gate, sigma)
 	y, undo := t.linear(Mul(silu, up), t.weight(name+"mlp.down_proj.weight"))
 	return Add(x, y), func(d *Node) *Node {

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/profuser/profuser/models/decoder"
 )
 
 // mptBlock maps x [T, D] to [T, D].
@@ -47,7 +49,7 @@ func (t *Tape) gelu(x *Node, name string) (*Node, back) {
 	return Add(x, y), func(d *Node) *Node {
 		dh, dw := undo(d)
 		t.record(name+"ffn.down_proj.weight", dw)
-		density := MulScalar(Exp(MulScalar(Mul(up, up), -0.5)), 1/math.Sqrt(2*math.Pi))
+		density := MulScalar(decoder.ExpValue(MulScalar(Mul(up, up), -0.5)), 1/math.Sqrt(2*math.Pi))
 		return Add(d, in.back(Mul(dh, Add(cdf, Mul(up, density)))))
 	}
 }
