@@ -38,7 +38,9 @@ func (r *Run) fuse(ctx context.Context) error {
 		Filters: advantage.Filters{Unfinished: f.Unfinished, Empty: f.Empty, MaxRepeat: f.MaxRepeat, Refusals: f.Refusals},
 		Measure: c.Advantage.CrossEntropy, KeepAll: c.Fuse.Keep == "all", DropTargetWins: c.Fuse.TargetWins == "drop",
 	}
+	var inputs []string
 	for _, name := range r.competitors() {
+		inputs = append(inputs, generationsName(name), crossEntropyName(name))
 		step.Sources = append(step.Sources, fuse.Source{
 			Model: r.model(name), Generations: generationsName(name), CrossEntropy: crossEntropyName(name),
 			Competes: name != c.Target.Model || c.Target.Compete,
@@ -47,6 +49,7 @@ func (r *Run) fuse(ctx context.Context) error {
 	for _, name := range c.Reward.Models {
 		step.Rewards = append(step.Rewards, rewardsName(name))
 	}
+	inputs = append(inputs, step.Rewards...)
 	selections := dataset.Header{Schema: schemas.SelectionSchema, ConfigDigest: h.ConfigDigest}
 	outputs := []output{{selectionsName, selections}}
 	h.Schema = schemas.FusionExampleSchema
@@ -54,7 +57,7 @@ func (r *Run) fuse(ctx context.Context) error {
 		outputs = append(outputs, output{fusionName(mode), h})
 	}
 	return r.parts(ctx, "fuse", promptsName, job{
-		label: "fuse", outputs: outputs, maxRejects: c.Fuse.MaxRejects,
+		label: "fuse", inputs: inputs, outputs: outputs, maxRejects: c.Fuse.MaxRejects,
 		before: func(s beam.Scope, url string, parts beam.PCollection) { fuse.Statistics(s, step, url, parts) },
 		build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 			return fuse.Fuse(s, step, url, open, parts)

@@ -21,6 +21,8 @@ import (
 type job struct {
 	// label stands before the progress, such as "generate sage".
 	label string
+	// inputs are the datasets besides the prompts that the step reads, part by part.
+	inputs []string
 	// outputs are the datasets that get every part.
 	outputs    []output
 	maxRejects float64
@@ -44,6 +46,13 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 	if done {
 		r.say("%-24s finished before", j.label)
 		return nil
+	}
+	for _, name := range j.inputs {
+		if d, err := r.open(ctx, name); err != nil {
+			return err
+		} else if d.Parts() != n {
+			return fmt.Errorf("%s has %d parts, %s has %d: make it again from these prompts", name, d.Parts(), from, n)
+		}
 	}
 	var names []string
 	for _, o := range j.outputs {

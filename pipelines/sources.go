@@ -108,7 +108,7 @@ func (r *Run) reward(ctx context.Context) (err error) {
 		h, f := r.describe(schemas.RewardSchema, "reward", name, false)
 		step := reward.Step{Judge: r.model(name), Prompts: promptsName, Generations: generations, Output: rewardsName(name), Footer: f}
 		err := r.parts(ctx, "reward", promptsName, job{
-			label: "reward " + name, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
+			label: "reward " + name, inputs: generations, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return reward.Reward(s, step, url, open, parts)
 			},

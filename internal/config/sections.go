@@ -50,7 +50,7 @@ type Config struct {
 
 // Prompts is the section of the same name.
 type Prompts struct {
-	// Input files: JSON lines or Parquet.
+	// Input files: JSON lines, local or in a bucket. (Parquet input comes later.)
 	Files []string `yaml:"files" required:"true" path:"file" example:"[prompts.jsonl]"`
 	// Names of the input's columns.
 	Columns Columns `yaml:"columns"`

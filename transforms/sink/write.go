@@ -115,7 +115,7 @@ func (f *partFn[S]) part(ctx context.Context, n int) (Done, error) {
 		}
 		key := name + "/" + dataset.PartName(n)
 		if err := f.store.Create(ctx, key, files[i]); err != nil && !errors.Is(err, dataset.ErrExists) {
-			return done, fmt.Errorf("%s: writing %s: %w", f.Step.Name(), key, err)
+			return done, fmt.Errorf("%s part %d: %w", f.Step.Name(), n, err)
 		}
 	}
 	return done, nil

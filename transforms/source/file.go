@@ -69,6 +69,11 @@ func readIndex(ctx context.Context, number int, file string, partRows int) (inde
 	if err != nil {
 		return x, fmt.Errorf("input file: %w", err)
 	}
+	if magic := make([]byte, 4); size >= 4 {
+		if _, err := r.ReadAt(magic, 0); err == nil && string(magic) == "PAR1" {
+			return x, errors.Join(fmt.Errorf("input file %s is a Parquet file, want JSON lines: Parquet input is not read yet", file), done())
+		}
+	}
 	hash := sha256.New()
 	rows := 0
 	err = eachLine(ctx, io.TeeReader(io.NewSectionReader(r, 0, size), hash), func(line []byte, offset, number int64) error {
