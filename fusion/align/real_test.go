@@ -131,41 +131,60 @@ func (m *model) train(texts, all []string) {
 	m.types = slices.Compact(m.types)
 }
 
-// read gives the trigram model's distributions over a text: Witten-Bell interpolation down to uniform over the types;
-// the top entries and the text's token are kept.
-func (m *model) read(ids []int32, top int) (d dist.Sparse, ranks []int32) {
+// read gives the trigram model's distributions over a text, all types at each position, most probable first:
+// Witten-Bell interpolation down to uniform over the types.
+func (m *model) read(ids []int32) (d dist.Sparse, ranks []int32) {
 	type candidate struct {
 		id int32
 		p  float64
 	}
-	p := make([]candidate, len(m.types))
+	p, sorted := make([]candidate, len(m.types)), make([]candidate, len(m.types))
 	for i, own := range ids {
 		for k, id := range m.types {
 			p[k] = candidate{id, 1 / float64(len(m.types))}
 		}
 		for n := 0; n <= min(2, i); n++ {
 			r := m.grams[n][context(ids[i-n:i])]
-			if kinds := float64(len(r.next)); kinds > 0 {
-				for k := range p {
-					p[k].p = (p[k].p*kinds + r.next[p[k].id]) / (r.total + kinds)
-				}
-			}
-		}
-		slices.SortFunc(p, func(a, b candidate) int { return cmp.Or(cmp.Compare(b.p, a.p), cmp.Compare(a.id, b.id)) })
-		rank, count := int32(-1), 0
-		for k, c := range p {
-			if k >= top && c.id != own {
+			kinds := float64(len(r.next))
+			if kinds == 0 {
 				continue
 			}
-			if k < top && c.id == own {
-				rank = int32(k)
+			for k := range p {
+				p[k].p *= kinds / (r.total + kinds)
+			}
+			for id, times := range r.next {
+				k, _ := slices.BinarySearch(m.types, id)
+				p[k].p += times / (r.total + kinds)
+			}
+		}
+		copy(sorted, p)
+		slices.SortFunc(sorted, func(a, b candidate) int { return cmp.Or(cmp.Compare(b.p, a.p), cmp.Compare(a.id, b.id)) })
+		for k, c := range sorted {
+			if c.id == own {
+				ranks = append(ranks, int32(k))
 			}
 			d.IDs, d.LogProbs = append(d.IDs, c.id), append(d.LogProbs, float32(math.Log(c.p)))
-			count++
 		}
-		d.Counts, ranks = append(d.Counts, int32(count)), append(ranks, rank)
+		d.Counts = append(d.Counts, int32(len(sorted)))
 	}
 	return d, ranks
+}
+
+// best keeps the top entries of each position and the text's token, at its rank or, outside the top, at -1.
+func best(d dist.Sparse, ids, ranks []int32, top int) (cut dist.Sparse, cutRanks []int32) {
+	for i := range ids {
+		entries, logProbs := d.At(i)
+		entries, logProbs = slices.Clone(entries[:top]), slices.Clone(logProbs[:top])
+		rank := ranks[i]
+		if int(rank) >= top {
+			entries, rank = append(entries, ids[i]), -1
+			_, all := d.At(i)
+			logProbs = append(logProbs, all[ranks[i]])
+		}
+		cut.Append(entries, logProbs)
+		cutRanks = append(cutRanks, rank)
+	}
+	return cut, cutRanks
 }
 
 // world holds the two models and the texts, loaded once: the last texts are not trained on but for their types.
@@ -261,13 +280,13 @@ func TestRealTokenizersKeepTheLikelihood(t *testing.T) {
 			var full, top tally
 			for _, text := range w.texts[len(w.texts)-6:] {
 				source, target := direction.source.tokens(text), direction.target.tokens(text)
-				d, ranks := direction.source.read(source.IDs, len(direction.source.types))
+				d, ranks := direction.source.read(source.IDs)
 				whole, err := e.Align([]byte(text), source, d, ranks, target)
 				if err != nil {
 					t.Fatal(err)
 				}
 				full.add(t, source, d, target, whole, direction.target.Size())
-				d, ranks = direction.source.read(source.IDs, 10)
+				d, ranks = best(d, source.IDs, ranks, 10)
 				cut, err := e.Align([]byte(text), source, d, ranks, target)
 				if err != nil {
 					t.Fatal(err)
@@ -356,7 +375,8 @@ func benchmark(b *testing.B, source, target *model, texts []string) {
 	positions := 0
 	for _, text := range texts {
 		j := job{text: []byte(text), source: source.tokens(text), target: target.tokens(text)}
-		j.d, j.ranks = source.read(j.source.IDs, 10)
+		d, ranks := source.read(j.source.IDs)
+		j.d, j.ranks = best(d, j.source.IDs, ranks, 10)
 		positions += len(j.target.IDs)
 		jobs = append(jobs, j)
 	}
