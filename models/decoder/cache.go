@@ -33,7 +33,9 @@ func (p *pass) firstKV(k, v *Node, n int) KV {
 func (c KV) write(k, v, starts *Node) KV {
 	g := k.Graph()
 	d := k.Shape().Dimensions
-	along := func(shape []int, axis int) *Node { return Iota(g, shapes.Make(dtypes.Int32, append(shape, 1)...), axis) }
+	along := func(shape []int, axis int) *Node {
+		return Iota(g, shapes.Make(dtypes.Int32, append(shape, 1)...), axis)
+	}
 	rows := []int{d[0], d[1], d[2]}
 	places := Add(along(rows, 2), Reshape(starts, d[0], 1, 1, 1))
 	at := Concatenate([]*Node{along(rows, 0), along(rows, 1), places}, 3)

@@ -96,7 +96,7 @@ func mptBlock(p *pass, x *Node, layer int) *Node {
 	h := p.layerNorm(x, name+"norm_1.weight")
 	w := p.weight(name + "attn.Wqkv.weight")
 	part := func(i int) *Node {
-		return p.heads(matmul(h, SliceAxis(w, 0, AxisRange(i*p.c.Dim, (i+1)*p.c.Dim))), p.c.Heads)
+		return p.heads(TimesTransposed(h, SliceAxis(w, 0, AxisRange(i*p.c.Dim, (i+1)*p.c.Dim))), p.c.Heads)
 	}
 	x = Add(x, p.linear(p.attend(part(0), part(1), part(2), layer), name+"attn.out_proj.weight"))
 	h = p.linear(p.layerNorm(x, name+"norm_2.weight"), name+"ffn.up_proj.weight")

@@ -48,24 +48,8 @@ func (p *pass) weight(name string) *Node {
 	return v.NodeValue(p.g)
 }
 
-// Below smallProduct multiplications the Go backend multiplies rows by rows with a horizontal sum for each result, which
-// costs more than the multiplications; with the weight on the left it needs none, given at least vectorWidth columns.
-const (
-	smallProduct = 4 << 20
-	vectorWidth  = 16
-)
-
-// matmul is x [T, in] by w [out, in], giving [T, out].
-func matmul(x, w *Node) *Node {
-	t, out, in := x.Shape().Dimensions[0], w.Shape().Dimensions[0], w.Shape().Dimensions[1]
-	if t > vectorWidth && t*out*in < smallProduct {
-		return Transpose(Dot(w, Transpose(x, 0, 1)).General([]int{1}, nil, []int{0}, nil), 0, 1)
-	}
-	return Dot(x, w).General([]int{1}, nil, []int{1}, nil)
-}
-
 // linear multiplies x [T, in] by a named weight.
-func (p *pass) linear(x *Node, name string) *Node { return matmul(x, p.weight(name)) }
+func (p *pass) linear(x *Node, name string) *Node { return TimesTransposed(x, p.weight(name)) }
 
 // rmsNorm is x / sqrt(mean(x²) + ε) · weight.
 func (p *pass) rmsNorm(x *Node, name string) *Node {

@@ -165,7 +165,9 @@ func (t Teaching) sides(probs, rest, at, lse *Node) (teacher, student side) {
 			logP, logQ = normalized(MulScalar(logP, 1/t.Temperature)), normalized(MulScalar(logQ, 1/t.Temperature))
 		}
 	}
-	only := func(log *Node) side { return side{log, Where(stored, decoder.FastExp(MaxScalar(log, -80)), ZerosLike(log))} }
+	only := func(log *Node) side {
+		return side{log, Where(stored, decoder.FastExp(MaxScalar(log, -80)), ZerosLike(log))}
+	}
 	teacher, student = only(logP), only(logQ)
 	teacher.p = Where(GreaterThan(logP, MulScalar(OnesLike(logP), never/1e6)), teacher.p, ZerosLike(logP))
 	return teacher, student

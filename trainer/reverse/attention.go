@@ -6,6 +6,8 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/profuser/profuser/models/decoder"
 )
 
 // tables are constants that all layers share.
@@ -82,8 +84,13 @@ func (t *Tape) unstack(x *Node, n int) []*Node {
 	return heads
 }
 
-// across is x·yᵀ for each row of the batch.
-func across(x, y *Node) *Node { return Dot(x, y).General([]int{2}, []int{0}, []int{2}, []int{0}) }
+// across is x·yᵀ for each row of the batch. Small ones are faster with y turned first (models/decoder/kernels.go).
+func across(x, y *Node) *Node {
+	if x.Shape().Size()*y.Shape().Dimensions[1] < fewest {
+		return along(x, Transpose(y, 1, 2))
+	}
+	return Dot(x, y).General([]int{2}, []int{0}, []int{2}, []int{0})
+}
 
 // along is x·y for each row of the batch.
 func along(x, y *Node) *Node { return Dot(x, y).General([]int{2}, []int{0}, []int{1}, []int{0}) }
@@ -153,5 +160,5 @@ func (t *Tape) rope(x *Node) *Node {
 
 // unrope is rope's reverse: d∘cos + rotate_halfᵀ(d∘sin).
 func (t *Tape) unrope(d *Node) *Node {
-	return Add(Mul(d, t.tables.cos), timesTransposed(Mul(d, t.tables.sin), t.tables.turn))
+	return Add(Mul(d, t.tables.cos), decoder.TimesTransposed(Mul(d, t.tables.sin), t.tables.turn))
 }

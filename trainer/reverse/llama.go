@@ -43,14 +43,14 @@ func (p *projections) parts(i, n int) []*Node {
 	size := w.Shape().Dimensions[0] / n
 	out := make([]*Node, n)
 	if n > 1 && p.x.Shape().Size()*size < fewest {
-		whole := timesTransposed(p.x, w)
+		whole := decoder.TimesTransposed(p.x, w)
 		for h := range out {
 			out[h] = Slice(whole, AxisRange(), AxisRange(h*size, (h+1)*size))
 		}
 		return out
 	}
 	for h := range out {
-		out[h] = timesTransposed(p.x, Slice(w, AxisRange(h*size, (h+1)*size)))
+		out[h] = decoder.TimesTransposed(p.x, Slice(w, AxisRange(h*size, (h+1)*size)))
 	}
 	return out
 }
@@ -120,7 +120,7 @@ func join(heads []*Node) *Node {
 func (t *Tape) merge(x *Node, outs []*Node, name string) (*Node, func(d *Node) []*Node) {
 	w := t.weight(name)
 	o := join(outs)
-	return Add(x, timesTransposed(o, w)), func(d *Node) []*Node {
+	return Add(x, decoder.TimesTransposed(o, w)), func(d *Node) []*Node {
 		t.record(name, times(t.flip(d), o))
 		ds := make([]*Node, len(outs))
 		n := t.c.HeadDim

@@ -2,10 +2,9 @@ package reverse
 
 import (
 	. "github.com/gomlx/gomlx/core/graph"
-)
 
-// timesTransposed is x [T, in] by w [out, in] transposed: [T, out].
-func timesTransposed(x, w *Node) *Node { return Dot(x, w).General([]int{1}, nil, []int{1}, nil) }
+	"github.com/profuser/profuser/models/decoder"
+)
 
 // times is x [T, k] by w [k, n].
 func times(x, w *Node) *Node { return Dot(x, w).General([]int{1}, nil, []int{0}, nil) }
@@ -23,7 +22,7 @@ func (t *Tape) flip(x *Node) *Node {
 // linear is x [T, in] by w [out, in]. Its reverse returns the gradients of x and of w; for the latter it transposes
 // whichever of x and the gradient is narrower, x also when that is done already.
 func (t *Tape) linear(x, w *Node) (*Node, func(d *Node) (dx, dw *Node)) {
-	return timesTransposed(x, w), func(d *Node) (dx, dw *Node) {
+	return decoder.TimesTransposed(x, w), func(d *Node) (dx, dw *Node) {
 		in, out := w.Shape().Dimensions[1], w.Shape().Dimensions[0]
 		if t.transpose[x] != nil || in < out {
 			dw = Transpose(times(t.flip(x), d), 0, 1)
