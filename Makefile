@@ -4,7 +4,7 @@ export CGO_ENABLED := 0
 FUZZTIME ?= 20s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
-.PHONY: help build test check lint race fuzz bench demo demo-models real-prompts clean
+.PHONY: help build test check lint race fuzz bench demo readme demo-models real-prompts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -39,6 +39,9 @@ demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser-trainer train fusion.yaml --resume auto
 	bin/profuser evaluate fusion.yaml
 	bin/profuser report fusion.yaml
+
+readme: ## the demo's life of a prompt, table and times into README.md
+	go run ./internal/report/readme -run out/demo -readme README.md
 
 real-prompts: build ## 200 GSM8K problems, real tokenizers, random models (needs ../shared)
 	go run ./data/real -dir out/real

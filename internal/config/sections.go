@@ -238,8 +238,8 @@ type Curriculum struct {
 
 // Trainer is the section of the same name.
 type Trainer struct {
-	// Engine of the graphs.
-	Backend string `yaml:"backend" default:"go:ops_sequential"`
+	// Engine of the graphs: the Go backend, one operation after another; examples of a batch run side by side.
+	Backend string `yaml:"backend" default:"go:ops_sequential" allow:"go:ops_sequential"`
 	// Prompts in a batch.
 	BatchPrompts int `yaml:"batch_prompts" default:"128" allow:"[1, inf)"`
 	// Longest example in tokens; texts are cut on the right, prompts never.

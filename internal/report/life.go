@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/profuser/profuser/fusion/benchmark"
@@ -27,19 +28,55 @@ func (l *loaded) life() []byte {
 	}
 	for _, name := range l.config.Competitors() {
 		g := l.generations[name][p.ID]
-		fmt.Fprintf(&b, "\ngenerations/%s/\n\n    text  %s\n", name, g.Text)
-		tokensText(&b, l.formats[name], g.TokenDistributions, 4)
+		fmt.Fprintf(&b, "\ngenerations/%s/\n\n    text  %s\n    %d prompt tokens, %d answer tokens, finish_reason %s; each token with its three most probable entries:\n",
+			name, g.Text, g.PromptTokens, len(g.TokenIDs), g.FinishReason)
+		tokensText(&b, l.formats[name], g.TokenDistributions, nil)
 	}
 	l.measured(&b, p.ID, winners[p.ID])
 	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
 		for _, x := range l.fusion[mode] {
 			if x.ID == p.ID && x.Selected {
-				fmt.Fprintf(&b, "\nfusion/%s/  (%s's distributions in the target's tokens)\n\n    text  %s\n", mode, x.Source, x.Text)
-				tokensText(&b, l.formats[l.config.Target.Model], schemas.TokenDistributions{TokenIDs: x.TextIDs, Counts: x.Counts, IDs: x.IDs, LogProbs: x.LogProbs}, 4)
+				fmt.Fprintf(&b, "\nfusion/%s/  (%s's distributions in the target's tokens)\n\n    text  %s\n    %d prompt tokens, %d text tokens: %s\n",
+					mode, x.Source, x.Text, len(x.PromptIDs), len(x.TextIDs), statusText(x.Status))
+				tokensText(&b, l.formats[l.config.Target.Model], schemas.TokenDistributions{TokenIDs: x.TextIDs, Counts: x.Counts, IDs: x.IDs, LogProbs: x.LogProbs}, x.Status)
 			}
 		}
 	}
+	l.learnt(&b)
 	return b.Bytes()
+}
+
+// learnt tells the first and the last loss of each stage of the training, which has seen this prompt among the others.
+func (l *loaded) learnt(b *bytes.Buffer) {
+	var ends []metric
+	for _, m := range l.metrics {
+		if m.Loss == nil {
+			continue
+		}
+		if n := len(ends); n > 0 && n%2 == 0 && ends[n-1].Stage == m.Stage {
+			ends[n-1] = m
+		} else {
+			ends = append(ends, m)
+		}
+	}
+	if len(ends) == 0 {
+		return
+	}
+	fmt.Fprint(b, "\ntrainer/metrics.jsonl  (the loss of a batch of prompts)\n\n")
+	for _, m := range ends {
+		fmt.Fprintf(b, "    step %-4d  stage %-9s  loss %.4f\n", m.Step, m.Stage, *m.Loss)
+	}
+}
+
+// statusText counts a fusion example's positions by status, such as "18 exact, 1 boundary".
+func statusText(status []int32) string {
+	var out []string
+	for k, name := range statusNames {
+		if n := len(slices.DeleteFunc(slices.Clone(status), func(s int32) bool { return int(s) != k })); n > 0 {
+			out = append(out, fmt.Sprintf("%d %s", n, name))
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // telling picks the prompt whose life is told: the first example of the page where a source wins with a right answer and
@@ -97,24 +134,33 @@ func (l *loaded) measured(b *bytes.Buffer, id string, winners map[string]schemas
 	}
 }
 
-// tokensText lists the first n tokens with their three most probable entries; nothing without a tokenizer.
-func tokensText(b *bytes.Buffer, f *chat.Format, d schemas.TokenDistributions, n int) {
+// tokensText lists tokens with their three most probable entries, nothing without a tokenizer: the first four, and of
+// those with a status the first three that are not exact.
+func tokensText(b *bytes.Buffer, f *chat.Format, d schemas.TokenDistributions, status []int32) {
 	if f == nil {
 		return
 	}
-	at := 0
+	at, shown, inexact := 0, 0, 0
 	for i, id := range d.TokenIDs {
-		count := int(d.Counts[i])
-		if i < n {
-			fmt.Fprintf(b, "    token %d  %-10s", i, visible(f, id, 0))
-			for k := at; k < at+min(3, count); k++ {
+		end := at + int(d.Counts[i])
+		special := status != nil && status[i] != schemas.StatusExact && inexact < 3
+		if i < 4 || special {
+			shown++
+			fmt.Fprintf(b, "    token %-3d %-10s", i, visible(f, id, 0))
+			if status != nil {
+				fmt.Fprintf(b, "  %-8s", statusNames[status[i]])
+			}
+			for k := at; k < min(at+3, end); k++ {
 				fmt.Fprintf(b, "  %s %.3f", visible(f, d.IDs[k], 0), math.Exp(float64(d.LogProbs[k])))
 			}
 			fmt.Fprintln(b)
 		}
-		at += count
+		if special {
+			inexact++
+		}
+		at = end
 	}
-	if len(d.TokenIDs) > n {
-		fmt.Fprintf(b, "    and %d more tokens\n", len(d.TokenIDs)-n)
+	if n := len(d.TokenIDs) - shown; n > 0 {
+		fmt.Fprintf(b, "    and %d more tokens\n", n)
 	}
 }
