@@ -15,8 +15,9 @@ import (
 	"github.com/profuser/profuser/transforms/reward"
 )
 
-// concurrency is the calls in flight to one in-process model: two batches, so that the engine never waits.
-const concurrency = 64
+// concurrency is the calls in flight to one in-process model: enough for the batches that it computes side by side and
+// for one that fills meanwhile.
+const concurrency = 128
 
 // inProcess puts an engine behind the interfaces that the steps declare.
 type inProcess struct {

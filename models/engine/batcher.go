@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -22,17 +23,23 @@ type reply[R any] struct {
 	err    error
 }
 
-// batcher collects concurrent requests into batches of equal shape and runs one batch at a time.
+// batcher collects concurrent requests into batches of equal shape and runs some batches side by side.
 type batcher[Q, R any] struct {
-	key   func(Q) shape
-	run   func(shape, []Q) ([]R, error)
-	calls chan call[Q, R]
-	stop  chan struct{}
-	ended chan struct{}
+	key     func(Q) shape
+	run     func(shape, []Q) ([]R, error)
+	slots   chan struct{} // a place for each batch that runs, shared by the batchers of an engine
+	calls   chan call[Q, R]
+	stop    chan struct{}
+	ended   chan struct{}
+	waiting map[shape][]call[Q, R]
+	running sync.WaitGroup
 }
 
-func newBatcher[Q, R any](key func(Q) shape, run func(shape, []Q) ([]R, error)) *batcher[Q, R] {
-	b := &batcher[Q, R]{key: key, run: run, calls: make(chan call[Q, R]), stop: make(chan struct{}), ended: make(chan struct{})}
+func newBatcher[Q, R any](slots chan struct{}, key func(Q) shape, run func(shape, []Q) ([]R, error)) *batcher[Q, R] {
+	b := &batcher[Q, R]{
+		key: key, run: run, slots: slots, calls: make(chan call[Q, R]), stop: make(chan struct{}), ended: make(chan struct{}),
+		waiting: map[shape][]call[Q, R]{},
+	}
 	go b.loop()
 	return b
 }
@@ -56,63 +63,80 @@ func (b *batcher[Q, R]) do(ctx context.Context, q Q) (R, error) {
 	}
 }
 
-// close ends the loop after the batch that runs.
+// close ends the loop after the batches that run.
 func (b *batcher[Q, R]) close() {
 	close(b.stop)
 	<-b.ended
 }
 
-// loop gathers requests by shape. A full batch runs at once; when no request has come for a moment, the fullest runs.
+// loop gathers requests by shape. A full batch runs as soon as there is a place for it; when no request has come for a
+// moment, the fullest does.
 func (b *batcher[Q, R]) loop() {
 	defer close(b.ended)
-	waiting := map[shape][]call[Q, R]{}
+	defer b.running.Wait()
 	idle := time.NewTimer(time.Hour)
 	defer idle.Stop()
+	quiet := false
 	for {
+		var slots chan struct{} // offered only while a batch is ready
+		if k, ok := fullest(b.waiting); ok && (quiet || len(b.waiting[k]) >= k.rows) {
+			slots = b.slots
+		}
 		select {
 		case c := <-b.calls:
 			k := b.key(c.request)
-			waiting[k] = append(waiting[k], c)
-			if len(waiting[k]) >= k.rows {
-				b.runOne(waiting, k)
-			}
+			b.waiting[k] = append(b.waiting[k], c)
+			quiet = false
+			idle.Reset(patience)
 		case <-idle.C:
-			if k, ok := fullest(waiting); ok {
-				b.runOne(waiting, k)
-			}
+			quiet = true
+		case slots <- struct{}{}:
+			b.start()
 		case <-b.stop:
-			for _, calls := range waiting {
+			for _, calls := range b.waiting {
 				for _, c := range calls {
 					c.done <- reply[R]{err: ErrClosed}
 				}
 			}
 			return
 		}
-		if len(waiting) > 0 {
-			idle.Reset(patience)
-		}
 	}
 }
 
+// fullest is the shape whose batch is nearest to full, the shorter one on ties.
 func fullest[Q, R any](waiting map[shape][]call[Q, R]) (best shape, ok bool) {
-	for k, calls := range waiting {
-		if !ok || len(calls) > len(waiting[best]) || (len(calls) == len(waiting[best]) && k.length < best.length) {
+	share := func(k shape) float64 { return min(1, float64(len(waiting[k]))/float64(k.rows)) }
+	for k := range waiting {
+		if !ok || share(k) > share(best) || (share(k) == share(best) && k.length < best.length) {
 			best, ok = k, true
 		}
 	}
 	return best, ok
 }
 
-// runOne runs the waiting batch of a shape, without those whose caller has gone.
-func (b *batcher[Q, R]) runOne(waiting map[shape][]call[Q, R], k shape) {
+// start runs the fullest batch in the slot that was taken, without those whose caller has gone.
+func (b *batcher[Q, R]) start() {
+	k, _ := fullest(b.waiting)
+	calls := b.waiting[k]
+	batch := calls[:min(len(calls), k.rows)]
+	if b.waiting[k] = calls[len(batch):]; len(b.waiting[k]) == 0 {
+		delete(b.waiting, k)
+	}
+	b.running.Go(func() {
+		defer func() { <-b.slots }()
+		b.runOne(k, batch)
+	})
+}
+
+// runOne runs one batch and answers its callers.
+func (b *batcher[Q, R]) runOne(k shape, batch []call[Q, R]) {
 	var alive []call[Q, R]
 	var requests []Q
-	for _, c := range waiting[k] {
+	for _, c := range batch {
 		if c.ctx.Err() == nil {
 			alive, requests = append(alive, c), append(requests, c.request)
 		}
 	}
-	delete(waiting, k)
 	if len(alive) == 0 {
 		return
 	}

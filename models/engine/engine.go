@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/gomlx/compute"
@@ -30,6 +31,9 @@ type Options struct {
 	BatchRows int
 	// BatchTokens bounds rows times length of a teacher-forcing batch; 0 means 2048.
 	BatchTokens int
+	// Batches is how many batches are computed side by side; 0 means one a processor, at most 4. A result does not depend
+	// on it.
+	Batches int
 	// Format says how conversations become tokens.
 	Format chat.Options
 }
@@ -47,8 +51,8 @@ type Engine struct {
 	score, reward *batcher[ScoreRequest, ScoreResult]
 	generate      *batcher[GenerateRequest, GenerateResult]
 
-	compute sync.Mutex // one batch at a time
-	execs   map[string]*model.Exec
+	building sync.Mutex // guards execs
+	execs    map[string]*model.Exec
 }
 
 // Open loads a model directory: config.json, weights, tokenizer files. A tokenizer with more ids than the model has
@@ -63,6 +67,9 @@ func Open(dir string, o Options) (*Engine, error) {
 	if o.BatchTokens == 0 {
 		o.BatchTokens = 2048
 	}
+	if o.Batches == 0 {
+		o.Batches = min(4, runtime.GOMAXPROCS(0))
+	}
 	c, format, err := Check(dir, o.Format)
 	if err != nil {
 		return nil, err
@@ -76,9 +83,10 @@ func Open(dir string, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("opening backend %q: %w", o.Backend, err)
 	}
 	e := &Engine{dir: dir, options: o, format: format, network: decoder.New(c), config: c, store: store, backend: backend, execs: map[string]*model.Exec{}}
-	e.score = newBatcher(e.scoreKey, e.scoreBatch)
-	e.reward = newBatcher(e.scoreKey, e.rewardBatch)
-	e.generate = newBatcher(e.generateKey, e.generateBatch)
+	slots := make(chan struct{}, o.Batches)
+	e.score = newBatcher(slots, e.scoreKey, e.scoreBatch)
+	e.reward = newBatcher(slots, e.scoreKey, e.rewardBatch)
+	e.generate = newBatcher(slots, e.generateKey, e.generateBatch)
 	return e, nil
 }
 
@@ -113,34 +121,28 @@ func (e *Engine) Close() error {
 	e.score.close()
 	e.reward.close()
 	e.generate.close()
-	e.compute.Lock()
-	defer e.compute.Unlock()
 	for _, x := range e.execs {
 		x.Finalize()
 	}
-	e.execs = nil
 	e.store.Finalize()
 	e.backend.Finalize()
 	return nil
 }
 
-// guard runs f alone and turns a panic of the graph library into an error.
+// guard runs f and turns a panic of the graph library into an error.
 func (e *Engine) guard(f func() error) (err error) {
-	e.compute.Lock()
-	defer e.compute.Unlock()
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("running model %s: %v", e.dir, p)
 		}
 	}()
-	if e.execs == nil {
-		return ErrClosed
-	}
 	return f()
 }
 
 // exec is the compiled function of a name, made at its first use.
 func (e *Engine) exec(name string, build func() (*model.Exec, error)) (*model.Exec, error) {
+	e.building.Lock()
+	defer e.building.Unlock()
 	if x, ok := e.execs[name]; ok {
 		return x, nil
 	}
