@@ -124,6 +124,48 @@ func TestTree(t *testing.T) {
 	}
 }
 
+// TestRecords: every record of schemas/ has a row in the README's data map, a golden schema and a round trip; every job
+// of pipelines/ stands in its test.
+func TestRecords(t *testing.T) {
+	read := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	records := regexp.MustCompile(`func \(\*(\w+)\) Schema\(\) string \{ return \w+ \}`).FindAllStringSubmatch(read("schemas/version.go"), -1)
+	if len(records) < 8 {
+		t.Fatalf("%d records found in schemas/version.go: has the form of its Schema methods changed?", len(records))
+	}
+	versions := regexp.MustCompile(`(\w+)Schema += "(\w+)/\d+"`).FindAllStringSubmatch(read("schemas/version.go"), -1)
+	name := map[string]string{}
+	for _, v := range versions {
+		name[v[1]] = v[2]
+	}
+	readme, goldens, roundTrips := read("README.md"), read("internal/dataset/testdata/schemas"), read("internal/dataset/codec_test.go")
+	for _, r := range records {
+		if !strings.Contains(readme, "\n| `"+r[1]+"` |") {
+			t.Errorf("README.md: the data map has no row of %s: say what a row is, who makes and who reads it", r[1])
+		}
+		if !strings.Contains(goldens, name[r[1]]) {
+			t.Errorf("internal/dataset/testdata/schemas has no golden of %s: go test ./internal/dataset -rewrite", name[r[1]])
+		}
+		if !strings.Contains(roundTrips, `t.Run("`+name[r[1]]+`"`) {
+			t.Errorf("internal/dataset/codec_test.go has no round trip of %s", name[r[1]])
+		}
+	}
+	jobs := regexp.MustCompile(`var Steps = \[\]string\{([^}]*)\}`).FindStringSubmatch(read("pipelines/run.go"))
+	if jobs == nil {
+		t.Fatal("pipelines/run.go has no list of steps")
+	}
+	for job := range strings.SplitSeq(jobs[1], ", ") {
+		if !strings.Contains(read("pipelines/pipelines_test.go"), "\n\t\t\t{"+job+", ") {
+			t.Errorf("pipelines/pipelines_test.go does not run the job %s on Prism", job)
+		}
+	}
+}
+
 // TestRulesFind shows every rule a small bad example.
 func TestRulesFind(t *testing.T) {
 	long := strings.Repeat("\tx++\n", 61)
