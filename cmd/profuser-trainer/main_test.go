@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -33,6 +35,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"sameweights": sameWeights,
 			"notimes":     noTimes,
+			"edit":        edit,
+			"cut":         cut,
 		},
 	})
 }
@@ -112,4 +116,49 @@ func noTimes(ts *testscript.TestScript, _ bool, args []string) {
 		out.WriteString(line)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(out.String()), 0o644))
+}
+
+// edit replaces what a regular expression matches in a file: edit FILE PATTERN NEW.
+func edit(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: edit FILE PATTERN NEW")
+	}
+	text := ts.ReadFile(args[0])
+	changed := regexp.MustCompile(args[1]).ReplaceAllString(text, args[2])
+	if changed == text {
+		ts.Fatalf("nothing in %s matches %s", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(changed), 0o644))
+}
+
+// cut keeps the first bytes of a file: cut FILE BYTES.
+func cut(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: cut FILE BYTES")
+	}
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), n))
+}
+
+// TestCommandsAreScripted: every subcommand stands in a script.
+func TestCommandsAreScripted(t *testing.T) {
+	paths, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(data)
+	}
+	var ran bool
+	for _, c := range newRoot(&ran).Commands() {
+		if !strings.Contains(all.String(), "\nprofuser-trainer "+c.Name()) {
+			t.Errorf("no script runs profuser-trainer %s", c.Name())
+		}
+	}
 }
