@@ -18,16 +18,20 @@ const (
 	vectorWidth  = 16
 )
 
-// TimesTransposed is x [T, n] by w [m, n] transposed: [T, m].
+// TimesTransposed is x [T, n] by w [m, n] transposed: [T, m]. A row of the result does not depend on its place: what is
+// not a multiple of the vector width is summed in another order, so only whole vectors, two at least, are laid along a row.
 func TimesTransposed(x, w *Node) *Node {
 	t, n, m := x.Shape().Dimensions[0], x.Shape().Dimensions[1], w.Shape().Dimensions[0]
-	switch {
-	case t*n*m >= smallProduct || max(t, m) <= vectorWidth:
-		return Dot(x, w).General([]int{1}, nil, []int{1}, nil)
-	case m > vectorWidth && (m <= t || t <= vectorWidth):
-		return Dot(x, Transpose(w, 0, 1)).General([]int{1}, nil, []int{0}, nil)
+	if t*n*m < smallProduct {
+		vectors := func(n int) bool { return n > vectorWidth && n%vectorWidth == 0 }
+		switch {
+		case vectors(m) && (m <= t || !vectors(t)):
+			return Dot(x, Transpose(w, 0, 1)).General([]int{1}, nil, []int{0}, nil)
+		case vectors(t):
+			return Transpose(Dot(w, Transpose(x, 0, 1)).General([]int{1}, nil, []int{0}, nil), 0, 1)
+		}
 	}
-	return Transpose(Dot(w, Transpose(x, 0, 1)).General([]int{1}, nil, []int{0}, nil), 0, 1)
+	return Dot(x, w).General([]int{1}, nil, []int{1}, nil)
 }
 
 // ExpValue is e^x for finite x, as 1 + expm1(x): for x < 0 its absolute error is that of a float near 1. It has no

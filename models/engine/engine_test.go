@@ -108,36 +108,40 @@ func TestGenerationAgreesWithTeacherForcing(t *testing.T) {
 	}
 }
 
-// TestResultsDoNotDependOnTheBatch compares calls made alone with the same calls made together, bit by bit.
+// TestResultsDoNotDependOnTheBatch compares calls made alone with the same calls made together, bit by bit, in batches
+// of whole vectors and of others. The rewards are those of a demo judge, as a new head's are all zero.
 func TestResultsDoNotDependOnTheBatch(t *testing.T) {
-	e := open(t, tinyModel(t, "llama", false), Options{BatchRows: 4})
-	ctx := context.Background()
-	const n = 10
-	generate := func(i int) GenerateResult {
-		r, err := e.Generate(ctx, GenerateRequest{PromptIDs: prompt(4+i, i), MaxTokens: 6 + i%3, Temperature: 1, TopP: 0.9, Seed: int64(i), Truncate: top})
-		if err != nil {
-			t.Error(err)
+	for _, rows := range []int{4, 20} {
+		e := open(t, tinyModel(t, "llama", false), Options{BatchRows: rows, Batches: 2})
+		judge := open(t, filepath.Join("..", "..", "data", "models", "judge-a"), Options{BatchRows: rows, Batches: 2})
+		ctx := context.Background()
+		answers := func(i int) string {
+			generated, err := e.Generate(ctx, GenerateRequest{PromptIDs: prompt(4+i, i), MaxTokens: 6 + i%3, Temperature: 1, TopP: 0.9, Seed: int64(i), Truncate: top})
+			if err != nil {
+				t.Error(err)
+			}
+			scored, err := e.Score(ctx, ScoreRequest{PromptIDs: prompt(4+i, i), TextIDs: prompt(5, i+50), Truncate: top})
+			if err != nil {
+				t.Error(err)
+			}
+			reward, err := judge.Reward(ctx, prompt(14+i, i))
+			if err != nil {
+				t.Error(err)
+			}
+			return fmt.Sprint(generated, scored, reward)
 		}
-		return r
-	}
-	score := func(i int) ScoreResult {
-		r, err := e.Score(ctx, ScoreRequest{PromptIDs: prompt(4+i, i), TextIDs: prompt(5, i+50), Truncate: top})
-		if err != nil {
-			t.Error(err)
+		var alone, together [20]string
+		for i := range alone {
+			alone[i] = answers(i)
 		}
-		return r
-	}
-	var alone, together [n]string
-	for i := range n {
-		alone[i] = fmt.Sprint(generate(i), score(i))
-	}
-	var group sync.WaitGroup
-	for i := range n {
-		group.Go(func() { together[i] = fmt.Sprint(generate(i), score(i)) })
-	}
-	group.Wait()
-	if d := cmp.Diff(alone, together); d != "" {
-		t.Errorf("alone (-) and together (+) differ:\n%s", d)
+		var group sync.WaitGroup
+		for i := range together {
+			group.Go(func() { together[i] = answers(i) })
+		}
+		group.Wait()
+		if d := cmp.Diff(alone, together); d != "" {
+			t.Errorf("batches of %d: alone (-) and together (+) differ:\n%s", rows, d)
+		}
 	}
 }
 
