@@ -10,10 +10,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/engine"
+	"github.com/profuser/profuser/transforms/source"
 )
 
 // checkedModel is what the steps need to know of a model before they run it.
@@ -24,8 +26,13 @@ type checkedModel struct {
 	digest      string // of its files
 }
 
-// check looks at everything that the run needs: model directories, configurations, tokenizers, templates.
-func (r *Run) check() error {
+// check looks at everything that the run needs: input files, model directories, configurations, tokenizers, templates.
+func (r *Run) check(ctx context.Context) error {
+	for _, file := range slices.Concat(r.config.Prompts.Files, r.config.Evaluate.Files) {
+		if err := source.CheckInput(ctx, file); err != nil {
+			return err
+		}
+	}
 	for _, name := range r.competitors() {
 		if err := r.checkModel(name, false); err != nil {
 			return err

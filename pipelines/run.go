@@ -44,7 +44,7 @@ func New(ctx context.Context, c *config.Config, out io.Writer) (*Run, error) {
 		return nil, err
 	}
 	r := &Run{config: c, store: store, out: out, checked: map[string]checkedModel{}}
-	if err := r.check(); err != nil {
+	if err := r.check(ctx); err != nil {
 		return nil, err
 	}
 	UseEngines()

@@ -62,6 +62,31 @@ func openInput(ctx context.Context, file string) (r io.ReaderAt, size int64, don
 	return f, info.Size(), f.Close, nil
 }
 
+// CheckInput says what is wrong with an input file before any work starts: it is missing, empty, a folder or of another
+// kind. Files in buckets are left to the job.
+func CheckInput(ctx context.Context, file string) error {
+	if strings.Contains(file, "://") {
+		return nil
+	}
+	r, size, done, err := openInput(ctx, file)
+	if err != nil {
+		return fmt.Errorf("input file: %w", err)
+	}
+	if err = checkKind(file, r); err == nil && size == 0 {
+		err = fmt.Errorf("input file %s is empty, want JSON lines", file)
+	}
+	return errors.Join(err, done())
+}
+
+// checkKind refuses a Parquet file.
+func checkKind(file string, r io.ReaderAt) error {
+	magic := make([]byte, 4)
+	if _, err := r.ReadAt(magic, 0); err == nil && string(magic) == "PAR1" {
+		return fmt.Errorf("input file %s is a Parquet file, want JSON lines: Parquet input is not read yet", file)
+	}
+	return nil
+}
+
 // readIndex reads a whole file once: its digest, and where each run of partRows rows begins. Blank lines are no rows.
 func readIndex(ctx context.Context, number int, file string, partRows int) (index, error) {
 	x := index{File: number, Path: file}
@@ -69,10 +94,8 @@ func readIndex(ctx context.Context, number int, file string, partRows int) (inde
 	if err != nil {
 		return x, fmt.Errorf("input file: %w", err)
 	}
-	if magic := make([]byte, 4); size >= 4 {
-		if _, err := r.ReadAt(magic, 0); err == nil && string(magic) == "PAR1" {
-			return x, errors.Join(fmt.Errorf("input file %s is a Parquet file, want JSON lines: Parquet input is not read yet", file), done())
-		}
+	if err := checkKind(file, r); err != nil {
+		return x, errors.Join(err, done())
 	}
 	hash := sha256.New()
 	rows := 0
