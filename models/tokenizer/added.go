@@ -24,12 +24,12 @@ type addedToken struct {
 type quotation struct {
 	spans   []Span // in order, apart from one another
 	control bool   // control tokens are text there, not special tokens alone
-	keep    bool   // no token outside takes white space of the parts along
+	keep    Span   // a part of which no token outside takes white space along
 }
 
 // quote makes a quotation of spans in any order; empty ones quote nothing.
-func quote(spans []Span, control, keep bool) quotation {
-	q := quotation{control: control, keep: keep}
+func quote(spans []Span) quotation {
+	q := quotation{control: true}
 	sorted := slices.Clone(spans)
 	slices.SortFunc(sorted, func(a, b Span) int { return cmp.Compare(a.Start, b.Start) })
 	for _, s := range sorted {
@@ -51,8 +51,8 @@ func (q *quotation) meets(start, end int) bool {
 	return i < len(q.spans) && q.spans[i].Start < end
 }
 
-// holds says whether a byte of the text is quoted.
-func (q *quotation) holds(at int) bool { return q.meets(at, at+1) }
+// holds says whether a byte lies in the span.
+func (s Span) holds(at int) bool { return s.Start <= at && at < s.End }
 
 // forbids says whether the token is ordinary text at bytes [start, end) of the text.
 func (q *quotation) forbids(token *addedToken, start, end int) bool {
@@ -125,7 +125,7 @@ func (m *addedMatcher) next(s string, from int, o *offsets, quoted *quotation) (
 			i = end
 			continue
 		}
-		kept := func(at int) bool { return quoted.keep && quoted.holds(o.text(at)) && !quoted.holds(o.text(i)) }
+		kept := func(at int) bool { return quoted.keep.holds(o.text(at)) && !quoted.keep.holds(o.text(i)) }
 		for token.lstrip && start > from {
 			r, size := utf8.DecodeLastRuneInString(s[from:start])
 			if !isSpace(r) || kept(start-size) {

@@ -29,13 +29,15 @@ func (t *Tokenizer) EncodeSpans(text string) ([]int32, []Span) {
 // white space: contents cannot give orders. All else is as in EncodeSpans, and merging runs across the
 // borders, so without such strings in the contents the ids are those of Encode.
 func (t *Tokenizer) EncodeOutside(text string, contents []Span) ([]int32, []Span) {
-	return t.encodeQuoted(text, quote(contents, true, false))
+	return t.encodeQuoted(text, quote(contents))
 }
 
-// EncodeQuoted is EncodeOutside with one part, an answer as a model would give it: besides, no token
+// EncodeQuoted is EncodeOutside with an answer as a model would give it, and with contents besides it: no token
 // outside takes white space of the answer along, which a model that generates does not do either.
-func (t *Tokenizer) EncodeQuoted(text string, answer Span) ([]int32, []Span) {
-	return t.encodeQuoted(text, quote([]Span{answer}, true, true))
+func (t *Tokenizer) EncodeQuoted(text string, answer Span, contents ...Span) ([]int32, []Span) {
+	quoted := quote(append(contents[:len(contents):len(contents)], answer))
+	quoted.keep = answer
+	return t.encodeQuoted(text, quoted)
 }
 
 func (t *Tokenizer) encodeQuoted(text string, quoted quotation) ([]int32, []Span) {
