@@ -4,7 +4,7 @@ export CGO_ENABLED := 0
 FUZZTIME ?= 20s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
-.PHONY: help build test check lint race fuzz bench demo demo-models real-prompts clean
+.PHONY: help build test check lint race fuzz bench compare-backends demo demo-models real-prompts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -33,6 +33,10 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 
 bench: ## all benchmarks, once
 	go test -run '^$$' -bench . -benchtime 1x ./...
+
+compare-backends: ## tokenizer back ends against the reference's results, into docs/tokenizers.md (needs ../shared)
+	@if test -d ../shared/tokenizers; then go run ./models/tokenizer/sugarme/compare -document docs/tokenizers.md ../shared/tokenizers models/tokenizer/testdata; \
+	else echo "skipped: the real tokenizers are not here (no ../shared/tokenizers)"; fi
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml
