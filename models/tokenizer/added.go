@@ -1,7 +1,9 @@
 package tokenizer
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,6 +16,47 @@ type addedToken struct {
 	lstrip, rstrip bool // takes the white space before or after it along
 	singleWord     bool // only between non-word characters
 	special        bool
+	control        bool // special, or its string has more than letters, digits and white space
+}
+
+// quotation is the parts of a text in which some added tokens are ordinary text. The zero value quotes
+// nothing.
+type quotation struct {
+	spans   []Span // in order, apart from one another
+	control bool   // control tokens are text there, not special tokens alone
+	keep    bool   // no token outside takes white space of the parts along
+}
+
+// quote makes a quotation of spans in any order; empty ones quote nothing.
+func quote(spans []Span, control, keep bool) quotation {
+	q := quotation{control: control, keep: keep}
+	sorted := slices.Clone(spans)
+	slices.SortFunc(sorted, func(a, b Span) int { return cmp.Compare(a.Start, b.Start) })
+	for _, s := range sorted {
+		last := len(q.spans) - 1
+		switch {
+		case s.End <= s.Start:
+		case last >= 0 && s.Start <= q.spans[last].End:
+			q.spans[last].End = max(q.spans[last].End, s.End)
+		default:
+			q.spans = append(q.spans, s)
+		}
+	}
+	return q
+}
+
+// meets says whether bytes [start, end) of the text reach into a quoted part.
+func (q *quotation) meets(start, end int) bool {
+	i, _ := slices.BinarySearchFunc(q.spans, start, func(s Span, at int) int { return cmp.Compare(s.End, at+1) })
+	return i < len(q.spans) && q.spans[i].Start < end
+}
+
+// holds says whether a byte of the text is quoted.
+func (q *quotation) holds(at int) bool { return q.meets(at, at+1) }
+
+// forbids says whether the token is ordinary text at bytes [start, end) of the text.
+func (q *quotation) forbids(token *addedToken, start, end int) bool {
+	return (token.special || q.control && token.control) && q.meets(start, end)
 }
 
 // addedMatcher finds added tokens: the leftmost match, the longest of those that start there.
@@ -34,7 +77,7 @@ func (t *Tokenizer) addTokens(list []addedJSON) error {
 			e.bytes = nil
 			delete(t.whole, a.Content) // ordinary text that spells it must not become it
 		}
-		token := addedToken{int32(a.ID), a.Content, a.LStrip, a.RStrip, a.SingleWord, a.Special}
+		token := addedToken{int32(a.ID), a.Content, a.LStrip, a.RStrip, a.SingleWord, a.Special, a.Special || isMarkup(a.Content)}
 		if !a.Normalized {
 			t.literal.add(token)
 			continue
@@ -65,9 +108,9 @@ func (m *addedMatcher) add(token addedToken) {
 }
 
 // next finds the first added token in s at or after from; it covers s[start:end]. Without one, id is
-// -1 and start is len(s). Special strings that reach into the quoted part of the text, to which o maps
-// positions of s, are not looked for, and no token takes white space of that part along from outside.
-func (m *addedMatcher) next(s string, from int, o *offsets, quoted Span) (start, end int, id int32) {
+// -1 and start is len(s). Tokens that the quotation forbids are not looked for; o maps positions of s to
+// those of the text.
+func (m *addedMatcher) next(s string, from int, o *offsets, quoted *quotation) (start, end int, id int32) {
 	if !m.any {
 		return len(s), len(s), -1
 	}
@@ -82,17 +125,17 @@ func (m *addedMatcher) next(s string, from int, o *offsets, quoted Span) (start,
 			i = end
 			continue
 		}
-		within := quoted.holds(o.text(start))
+		kept := func(at int) bool { return quoted.keep && quoted.holds(o.text(at)) && !quoted.holds(o.text(i)) }
 		for token.lstrip && start > from {
 			r, size := utf8.DecodeLastRuneInString(s[from:start])
-			if !isSpace(r) || !within && quoted.holds(o.text(start-size)) {
+			if !isSpace(r) || kept(start-size) {
 				break
 			}
 			start -= size
 		}
 		for token.rstrip && end < len(s) {
 			r, size := utf8.DecodeRuneInString(s[end:])
-			if !isSpace(r) || !within && quoted.holds(o.text(end)) {
+			if !isSpace(r) || kept(end) {
 				break
 			}
 			end += size
@@ -103,14 +146,14 @@ func (m *addedMatcher) next(s string, from int, o *offsets, quoted Span) (start,
 }
 
 // matchAt is the longest added token at s[i:] that may be used there, or nil.
-func (m *addedMatcher) matchAt(s string, i int, o *offsets, quoted Span) *addedToken {
+func (m *addedMatcher) matchAt(s string, i int, o *offsets, quoted *quotation) *addedToken {
 	bucket := m.byFirst[s[i]]
 	for k := range bucket {
 		token := &bucket[k]
 		if !strings.HasPrefix(s[i:], token.pattern) {
 			continue
 		}
-		if token.special && o.text(i) < quoted.End && o.text(i+len(token.pattern)) > quoted.Start {
+		if len(quoted.spans) > 0 && quoted.forbids(token, o.text(i), o.text(i+len(token.pattern))) {
 			continue
 		}
 		return token
@@ -118,8 +161,11 @@ func (m *addedMatcher) matchAt(s string, i int, o *offsets, quoted Span) *addedT
 	return nil
 }
 
-// holds says whether a position lies in the span.
-func (s Span) holds(position int) bool { return s.Start <= position && position < s.End }
+// isMarkup says whether a token has a character that is no letter, digit or white space: it may be control,
+// as the </s> of a tokenizer that does not call it special, while runs of spaces and words are not.
+func isMarkup(token string) bool {
+	return strings.ContainsFunc(strings.ReplaceAll(token, marker, " "), func(r rune) bool { return !isSpace(r) && !isWord(r) })
+}
 
 func isSpace(r rune) bool { return unicode.Is(unicode.White_Space, r) }
 

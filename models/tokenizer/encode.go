@@ -20,12 +20,25 @@ func (t *Tokenizer) Encode(text string) []int32 {
 // another from 0 to len(text); a token that is only the dummy prefix has an empty span at its place. Where
 // normalisation rewrote a character, the tokens inside it share its bytes.
 func (t *Tokenizer) EncodeSpans(text string) ([]int32, []Span) {
-	return t.EncodeQuoted(text, Span{})
+	return t.encodeQuoted(text, quotation{})
 }
 
-// EncodeQuoted is EncodeSpans of a text of which one part is quoted: a special string that reaches into
-// that part is ordinary text. An answer that is put into a conversation cannot end it in this way.
-func (t *Tokenizer) EncodeQuoted(text string, quoted Span) ([]int32, []Span) {
+// EncodeOutside is EncodeSpans of a text of which some parts, ranges of bytes in any order, are contents
+// that somebody wrote, put into a template. A special string that lies in a part or reaches into it is
+// ordinary text, and so is that of any other added token with a character besides letters, digits and
+// white space: contents cannot give orders. All else is as in EncodeSpans, and merging runs across the
+// borders, so without such strings in the contents the ids are those of Encode.
+func (t *Tokenizer) EncodeOutside(text string, contents []Span) ([]int32, []Span) {
+	return t.encodeQuoted(text, quote(contents, true, false))
+}
+
+// EncodeQuoted is EncodeOutside with one part, an answer as a model would give it: besides, no token
+// outside takes white space of the answer along, which a model that generates does not do either.
+func (t *Tokenizer) EncodeQuoted(text string, answer Span) ([]int32, []Span) {
+	return t.encodeQuoted(text, quote([]Span{answer}, true, true))
+}
+
+func (t *Tokenizer) encodeQuoted(text string, quoted quotation) ([]int32, []Span) {
 	e := t.encoder()
 	defer e.release()
 	e.track, e.quoted = true, quoted
@@ -33,13 +46,16 @@ func (t *Tokenizer) EncodeQuoted(text string, quoted Span) ([]int32, []Span) {
 	return e.result(), e.spans(len(text))
 }
 
+// everywhere quotes the whole text.
+var everywhere = quotation{spans: []Span{{0, math.MaxInt}}}
+
 // EncodeMidText gives the ids of bytes that stand in the middle of a text: no dummy prefix, special
 // strings are ordinary text. The longest valid UTF-8 prefix is encoded as text, each byte after it as
 // its own token; a byte without token gives nothing.
 func (t *Tokenizer) EncodeMidText(text []byte) []int32 {
 	e := t.encoder()
 	defer e.release()
-	e.mid, e.quoted = true, Span{0, math.MaxInt}
+	e.mid, e.quoted = true, everywhere
 	valid := validPrefix(text)
 	e.encode(string(text[:valid]))
 	for _, b := range text[valid:] {
@@ -55,7 +71,7 @@ func (t *Tokenizer) EncodeMidText(text []byte) []int32 {
 func (t *Tokenizer) EncodeMidSpans(text string) ([]int32, []Span) {
 	e := t.encoder()
 	defer e.release()
-	e.mid, e.track, e.quoted = true, true, Span{0, math.MaxInt}
+	e.mid, e.track, e.quoted = true, true, everywhere
 	e.encode(text)
 	return e.result(), e.spans(len(text))
 }
@@ -74,11 +90,11 @@ func validPrefix(text []byte) int {
 // encoder is the work space of one call.
 type encoder struct {
 	t       *Tokenizer
-	mid     bool    // in the middle of a text: nothing is put in front
-	track   bool    // fill ends
-	quoted  Span    // part of the text without special strings
-	ids     []int32 // result
-	ends    []int32 // where each id ends in the text
+	mid     bool      // in the middle of a text: nothing is put in front
+	track   bool      // fill ends
+	quoted  quotation // where special strings are text
+	ids     []int32   // result
+	ends    []int32   // where each id ends in the text
 	symbols []symbol
 	merges  []merge
 	links   []link
@@ -89,7 +105,7 @@ var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
 func (t *Tokenizer) encoder() *encoder {
 	e := encoders.Get().(*encoder)
-	e.t, e.mid, e.track, e.quoted = t, false, false, Span{}
+	e.t, e.mid, e.track, e.quoted = t, false, false, quotation{}
 	e.ids, e.ends = e.ids[:0], e.ends[:0]
 	return e
 }
@@ -121,7 +137,7 @@ func (e *encoder) encode(text string) {
 	valid, at := validUTF8(text, e.track)
 	whole := &offsets{at: at}
 	for from := 0; from < len(valid); {
-		start, end, id := e.t.literal.next(valid, from, whole, e.quoted)
+		start, end, id := e.t.literal.next(valid, from, whole, &e.quoted)
 		if start > from {
 			e.stretch(valid[from:start], &offsets{start: from, outer: whole}, from == 0)
 		}
@@ -137,7 +153,7 @@ func (e *encoder) stretch(s string, o *offsets, first bool) {
 	s, at := e.t.normalizer.apply(s, e.mid, e.track)
 	o = &offsets{at: at, outer: o}
 	for from := 0; from < len(s); {
-		start, end, id := e.t.normal.next(s, from, o, e.quoted)
+		start, end, id := e.t.normal.next(s, from, o, &e.quoted)
 		if start > from {
 			e.pieces(s[from:start], &offsets{start: from, outer: o}, first && from == 0)
 		}
