@@ -4,7 +4,7 @@ export CGO_ENABLED := 0
 FUZZTIME ?= 20s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
-.PHONY: help build test check lint race fuzz bench demo demo-models real-prompts clean
+.PHONY: help build test check lint race fuzz bench compare-tokenizer bench-tokenizer demo demo-models real-prompts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -33,6 +33,17 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 
 bench: ## all benchmarks, once
 	go test -run '^$$' -bench . -benchtime 1x ./...
+
+TOKENIZERS ?= ../shared/tokenizers
+PYTHON ?= python3
+
+compare-tokenizer: ## 15,000 fuzzed strings per tokenizer against the reference (needs PyPI, see measure.py)
+	go build -o out/measure/measure ./models/tokenizer/measure
+	$(PYTHON) models/tokenizer/measure/measure.py compare out/measure/measure $(TOKENIZERS) out/measure
+
+bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see measure.py)
+	go build -o out/measure/measure ./models/tokenizer/measure
+	$(PYTHON) models/tokenizer/measure/measure.py bench out/measure/measure $(TOKENIZERS) out/measure
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml

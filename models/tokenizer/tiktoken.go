@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,6 +50,10 @@ func parseKnownTiktoken(data []byte, name string) (*Tokenizer, error) {
 
 // ParseTiktoken reads the bytes of a tiktoken file. Raw tokens are those of a byte-level tokenizer.json.
 func ParseTiktoken(data []byte, o TiktokenOptions) (*Tokenizer, error) {
+	if o.Pattern == "" {
+		return nil, errors.New("a tiktoken file needs a pattern")
+	}
+	o.Pattern = strings.ReplaceAll(o.Pattern, "{1,3}+", "{1,3}") // possessive in tiktoken, a loop in tokenizer.json
 	ranked, err := vocabfile.ReadTiktoken(data)
 	if err != nil {
 		return nil, err

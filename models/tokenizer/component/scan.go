@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"unicode/utf8"
 )
@@ -160,13 +161,48 @@ func (s *Scanner) Int() (int64, error) {
 	return n, nil
 }
 
-// Float reads a number.
+// Float reads a number as the reference does, which is not always the nearest one: the digits make an
+// integer of 64 bits, of which further digits are dropped, and that is multiplied or divided by a power
+// of ten, so it may be rounded twice. Scores that differ in the last bit break ties in another way.
 func (s *Scanner) Float() (float64, error) {
-	f, err := strconv.ParseFloat(string(s.number()), 64)
+	text := s.number()
+	exact, err := strconv.ParseFloat(string(text), 64)
 	if err != nil {
 		return 0, s.fail("a number")
 	}
-	return f, nil
+	whole, power, _ := bytes.Cut(bytes.ToLower(text), []byte{'e'})
+	exponent, digits, dot := 0, uint64(0), false
+	if len(power) > 0 {
+		if exponent, err = strconv.Atoi(string(power)); err != nil {
+			return exact, nil
+		}
+	}
+	for _, c := range bytes.TrimLeft(whole, "+-") {
+		switch {
+		case c == '.':
+			dot = true
+			continue
+		case digits > (math.MaxUint64-9)/10:
+			if !dot {
+				return exact, nil // a huge integer
+			}
+			continue
+		}
+		digits = digits*10 + uint64(c-'0')
+		if dot {
+			exponent--
+		}
+	}
+	if exponent < -300 || exponent > 300 {
+		return exact, nil
+	}
+	value := float64(digits)
+	if exponent < 0 {
+		value /= math.Pow10(-exponent)
+	} else {
+		value *= math.Pow10(exponent)
+	}
+	return math.Copysign(value, exact), nil
 }
 
 // Value reads any value and gives its text.

@@ -17,9 +17,9 @@ const (
 	deepSeekCJK     = `[一-龥\u3040-ゟ゠-ヿ]+`
 	deepSeekWords   = `[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_` + "`" + `{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 
-	// Cl100k and R50k are the patterns of tiktoken's encodings: they take white space at the end of the
-	// text as one piece.
-	Cl100k = `'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s`
+	// Cl100k is the pattern of cl100k_base in tiktoken: it takes white space at the end of the text as one
+	// piece. Its published spelling has a possessive {1,3}+, which in a tokenizer.json is something else.
+	Cl100k = `'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s`
 	// R50k is the pattern of gpt2, r50k_base and p50k_base in tiktoken.
 	R50k = `'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s`
 	// O200k is the pattern of o200k_base in tiktoken.
@@ -41,6 +41,8 @@ var scanners = map[string]scanner{
 	llama3Pattern: func(s string, start int) int { return nextWord(s, start, 3) },
 	qwen2Pattern:  func(s string, start int) int { return nextWord(s, start, 1) },
 	threeDigits:   nextThreeDigits,
+	R50k:          nextGPT2,
+	Cl100k:        nextCl100k,
 
 	deepSeekNumbers:        or(func(s string, i int) int { return run(s, i, number, 3) }),
 	canonical(deepSeekCJK): or(cjk),
@@ -56,6 +58,14 @@ func Pattern(regex string) func(s string, start int) int {
 		return s
 	}
 	return nil
+}
+
+// nextCl100k scans Cl100k: as for Llama-3, but for white space at the end.
+func nextCl100k(s string, start int) int {
+	if c, size := classAt(s, start); c == space && run(s, start+size, space, -1) == len(s) {
+		return len(s)
+	}
+	return nextWord(s, start, 3)
 }
 
 // canonical spells line breaks in a pattern as escapes, and characters of escapes as themselves.
