@@ -67,8 +67,9 @@ type tokens struct {
 func tokenized(t *tokenizer.Tokenizer, text string, special bool) tokens {
 	ids, spans := t.EncodeSpans(text)
 	if special {
-		before := t.Specials()
-		ids, spans = slices.Concat(before, ids), append(make([]tokenizer.Span, len(before)), spans...)
+		before, after, end := t.Specials(), t.SpecialsAfter(), tokenizer.Span{Start: len(text), End: len(text)}
+		ids = slices.Concat(before, ids, after)
+		spans = slices.Concat(make([]tokenizer.Span, len(before)), spans, slices.Repeat([]tokenizer.Span{end}, len(after)))
 	}
 	ranges := pairs(spans)
 	out := tokens{IDs: append([]int32{}, ids...), Spans: &ranges, Tokens: make([]string, len(ids))}

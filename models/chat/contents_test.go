@@ -138,8 +138,8 @@ func countSpecial(t *tokenizer.Tokenizer, ids []int32) (n int) {
 	return n
 }
 
-// TestInjection puts every special string of real tokenizers into prompts, system texts and responses: the special ids
-// are those of the same conversation without them, and the text is whole.
+// TestInjection puts the special strings of real tokenizers, all in a row and some alone, into prompts, system texts and
+// responses: the special ids are those of the same conversation without them, and the text is whole.
 func TestInjection(t *testing.T) {
 	for name, f := range realFormats(t) {
 		var specials []string
@@ -149,7 +149,11 @@ func TestInjection(t *testing.T) {
 			}
 		}
 		all := strings.Join(specials, " ") + strings.Join(specials, "")
-		for _, attack := range append(specials, all, " "+all+"\n") {
+		attacks := []string{all, " " + all + "\n"}
+		for i := 0; i < len(specials); i += 1 + len(specials)/20 {
+			attacks = append(attacks, specials[i])
+		}
+		for _, attack := range attacks {
 			build := func(s string) []schemas.Message {
 				return []schemas.Message{
 					{Role: "system", Content: "S" + s},

@@ -7,6 +7,10 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/profuser/profuser/models/tokenizer/component"
+	"github.com/profuser/profuser/models/tokenizer/normalize"
+	"github.com/profuser/profuser/models/tokenizer/subword"
 )
 
 // addedToken is a token that is looked for in the text itself, before merging.
@@ -65,24 +69,38 @@ type addedMatcher struct {
 	any     bool
 }
 
+// addedJSON is an added token of a tokenizer.json.
+type addedJSON struct {
+	ID         int64  `json:"id"`
+	Content    string `json:"content"`
+	LStrip     bool   `json:"lstrip"`
+	RStrip     bool   `json:"rstrip"`
+	Normalized bool   `json:"normalized"`
+	SingleWord bool   `json:"single_word"`
+	Special    bool   `json:"special"`
+}
+
 // addTokens places the added tokens in the vocabulary and in the two matchers.
 func (t *Tokenizer) addTokens(list []addedJSON) error {
 	for _, a := range list {
-		if err := t.place(a.Content, a.ID); err != nil {
+		if err := t.place(a.Content, a.ID, true); err != nil {
 			return err
 		}
+		control := a.Special || isMarkup(a.Content)
 		e := &t.entries[a.ID]
-		e.added, e.special, e.byteFallback, e.bytes = true, a.Special, false, []byte(a.Content)
+		e.added, e.special, e.control, e.byteFallback, e.bytes = true, a.Special, control, false, []byte(a.Content)
+		if bpe, ok := t.model.(*subword.BPE); ok && a.Special {
+			bpe.Withhold(a.Content) // ordinary text that spells it must not become it
+		}
 		if a.Special {
 			e.bytes = nil
-			delete(t.whole, a.Content) // ordinary text that spells it must not become it
 		}
-		token := addedToken{int32(a.ID), a.Content, a.LStrip, a.RStrip, a.SingleWord, a.Special, a.Special || isMarkup(a.Content)}
+		token := addedToken{int32(a.ID), a.Content, a.LStrip, a.RStrip, a.SingleWord, a.Special, control}
 		if !a.Normalized {
 			t.literal.add(token)
 			continue
 		}
-		token.pattern, _ = t.normalizer.apply(a.Content, false, false)
+		token.pattern, _ = t.normalizer.Apply(a.Content, false, false)
 		if token.pattern == "" {
 			return fmt.Errorf("token %.40q is empty when normalised", a.Content)
 		}
@@ -110,7 +128,7 @@ func (m *addedMatcher) add(token addedToken) {
 // next finds the first added token in s at or after from; it covers s[start:end]. Without one, id is
 // -1 and start is len(s). Tokens that the quotation forbids are not looked for; o maps positions of s to
 // those of the text.
-func (m *addedMatcher) next(s string, from int, o *offsets, quoted *quotation) (start, end int, id int32) {
+func (m *addedMatcher) next(s string, from int, o *normalize.Positions, quoted *quotation) (start, end int, id int32) {
 	if !m.any {
 		return len(s), len(s), -1
 	}
@@ -125,7 +143,7 @@ func (m *addedMatcher) next(s string, from int, o *offsets, quoted *quotation) (
 			i = end
 			continue
 		}
-		kept := func(at int) bool { return quoted.keep.holds(o.text(at)) && !quoted.keep.holds(o.text(i)) }
+		kept := func(at int) bool { return quoted.keep.holds(o.Text(at)) && !quoted.keep.holds(o.Text(i)) }
 		for token.lstrip && start > from {
 			r, size := utf8.DecodeLastRuneInString(s[from:start])
 			if !isSpace(r) || kept(start-size) {
@@ -146,14 +164,14 @@ func (m *addedMatcher) next(s string, from int, o *offsets, quoted *quotation) (
 }
 
 // matchAt is the longest added token at s[i:] that may be used there, or nil.
-func (m *addedMatcher) matchAt(s string, i int, o *offsets, quoted *quotation) *addedToken {
+func (m *addedMatcher) matchAt(s string, i int, o *normalize.Positions, quoted *quotation) *addedToken {
 	bucket := m.byFirst[s[i]]
 	for k := range bucket {
 		token := &bucket[k]
 		if !strings.HasPrefix(s[i:], token.pattern) {
 			continue
 		}
-		if len(quoted.spans) > 0 && quoted.forbids(token, o.text(i), o.text(i+len(token.pattern))) {
+		if len(quoted.spans) > 0 && quoted.forbids(token, o.Text(i), o.Text(i+len(token.pattern))) {
 			continue
 		}
 		return token
@@ -164,7 +182,7 @@ func (m *addedMatcher) matchAt(s string, i int, o *offsets, quoted *quotation) *
 // isMarkup says whether a token has a character that is no letter, digit or white space: it may be control,
 // as the </s> of a tokenizer that does not call it special, while runs of spaces and words are not.
 func isMarkup(token string) bool {
-	return strings.ContainsFunc(strings.ReplaceAll(token, marker, " "), func(r rune) bool { return !isSpace(r) && !isWord(r) })
+	return strings.ContainsFunc(strings.ReplaceAll(token, component.Marker, " "), func(r rune) bool { return !isSpace(r) && !isWord(r) })
 }
 
 func isSpace(r rune) bool { return unicode.Is(unicode.White_Space, r) }
