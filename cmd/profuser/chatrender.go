@@ -99,7 +99,7 @@ func renderChat(out io.Writer, f *chat.Format, messages []schemas.Message, gener
 		}
 		return writeRuler(out, f.Tokenizer(), ids, marked)
 	}
-	row := rendered{Text: r.Text, IDs: ids}
+	row := rendered{Text: r.Text, IDs: append([]int32{}, ids...)} // never null
 	if r.Response != nil {
 		row.Response = &[2]int{r.Response.Start, r.Response.End}
 	}
