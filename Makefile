@@ -35,7 +35,7 @@ bench: ## all benchmarks, once
 	go test -run '^$$' -bench . -benchtime 1x ./...
 
 compare-backends: ## tokenizer back ends against the reference's results, into docs/tokenizers.md (needs ../shared)
-	@if test -d ../shared/tokenizers; then go run ./models/tokenizer/sugarme/compare -document docs/tokenizers.md ../shared/tokenizers models/tokenizer/testdata; \
+	@if test -d ../shared/tokenizers; then go run ./models/tokenizer/sugarme/compare -document docs/tokenizers.md ../shared/tokenizers models/tokenizer/testdata models/tokenizer/testdata/kinds; \
 	else echo "skipped: the real tokenizers are not here (no ../shared/tokenizers)"; fi
 
 TOKENIZERS ?= ../shared/tokenizers
