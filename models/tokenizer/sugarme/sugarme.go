@@ -70,6 +70,9 @@ func (t *Tokenizer) Encode(text string) (ids []int32, err error) {
 		}
 		return nil
 	})
+	if err != nil && t.own != nil && len(t.own.Encode(text)) == 0 {
+		return []int32{}, nil // the library panics on a text without any token
+	}
 	if err != nil {
 		return nil, fmt.Errorf("encoding by sugarme: %w", err)
 	}
