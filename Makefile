@@ -4,7 +4,7 @@ export CGO_ENABLED := 0
 FUZZTIME ?= 20s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
-.PHONY: help build test check lint race fuzz bench demo readme demo-models real-prompts clean
+.PHONY: help build test check lint race fuzz bench compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -35,6 +35,21 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 
 bench: ## all benchmarks, once
 	go test -run '^$$' -bench . -benchtime 1x ./...
+
+compare-backends: ## tokenizer back ends against the reference's results, into docs/tokenizers.md (needs ../shared)
+	@if test -d ../shared/tokenizers; then go run ./models/tokenizer/sugarme/compare -document docs/tokenizers.md ../shared/tokenizers models/tokenizer/testdata models/tokenizer/testdata/kinds; \
+	else echo "skipped: the real tokenizers are not here (no ../shared/tokenizers)"; fi
+
+TOKENIZERS ?= ../shared/tokenizers
+PYTHON ?= python3
+
+compare-tokenizer: ## 15,000 fuzzed strings per tokenizer against the reference (needs PyPI, see measure.py)
+	go build -o out/measure/measure ./models/tokenizer/measure
+	$(PYTHON) models/tokenizer/measure/measure.py compare out/measure/measure $(TOKENIZERS) out/measure
+
+bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see measure.py)
+	go build -o out/measure/measure ./models/tokenizer/measure
+	$(PYTHON) models/tokenizer/measure/measure.py bench out/measure/measure $(TOKENIZERS) out/measure
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml

@@ -38,11 +38,13 @@ func TestScripts(t *testing.T) {
 // prompts and items of each script.
 const prompts, items = 12, 6
 
-// world writes models/ (links to the demo's), prompts.jsonl and items.jsonl (the demo's, every so many lines), and
-// fusion.yaml.
+// world writes models/ and tokenizers/ (links to the demo's models and to models/tokenizer/testdata), prompts.jsonl and
+// items.jsonl (the demo's, every so many lines), and fusion.yaml.
 func world(dir, root string) error {
-	if err := os.Symlink(filepath.Join(root, "data/models"), filepath.Join(dir, "models")); err != nil {
-		return err
+	for name, to := range map[string]string{"models": "data/models", "tokenizers": "models/tokenizer/testdata"} {
+		if err := os.Symlink(filepath.Join(root, to), filepath.Join(dir, name)); err != nil {
+			return err
+		}
 	}
 	for name, from := range map[string]struct {
 		path string

@@ -36,6 +36,7 @@ var mayLink = []struct {
 	{"github.com/apache/beam/", []string{"transforms", "pipelines", "cmd/profuser"}},
 	{"github.com/gomlx/", []string{"models/decoder", "models/engine", "trainer"}},
 	{"github.com/parquet-go/", []string{"internal/dataset"}},
+	{"github.com/sugarme/", []string{"models/tokenizer/sugarme"}},
 }
 
 // under says whether a package path lies in a tree.

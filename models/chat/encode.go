@@ -22,50 +22,120 @@ type Encoded struct {
 	Starts []int32
 }
 
-// around renders a conversation with one more assistant turn and gives what stands before and after
-// that turn's text.
-func (t *Template) around(messages []schemas.Message) (before, after string, err error) {
+// frame is a conversation with one more assistant turn: what stands before and after that turn's text.
+type frame struct {
+	before, after string
+	contents      []tokenizer.Span // of the other turns, in before+after
+}
+
+// spans are the contents when the turn's text has so many bytes.
+func (f *frame) spans(size int) []tokenizer.Span {
+	spans := slices.Clone(f.contents)
+	for i := range spans {
+		if spans[i].Start >= len(f.before) {
+			spans[i].Start, spans[i].End = spans[i].Start+size, spans[i].End+size
+		}
+	}
+	return spans
+}
+
+// around renders a conversation with one more assistant turn.
+func (f *Format) around(messages []schemas.Message) (frame, error) {
 	placeholder := "ProFuserAnswer"
-	for containsText(messages, placeholder) || strings.Contains(t.source, placeholder) {
+	for containsText(messages, placeholder) || strings.Contains(f.template.source, placeholder) {
 		placeholder += "X"
 	}
 	turns := append(slices.Clone(messages), schemas.Message{Role: "assistant", Content: placeholder})
-	text, err := t.Render(turns, false)
+	r, err := f.locate(turns, false)
 	if err != nil {
-		return "", "", err
+		return frame{}, err
 	}
-	before, after, found := strings.Cut(text, placeholder)
+	before, after, found := strings.Cut(r.Text, placeholder)
 	if !found || strings.Contains(after, placeholder) {
-		return "", "", fmt.Errorf("the chat template writes the last answer %d times, it must write it once", strings.Count(text, placeholder))
+		return frame{}, fmt.Errorf("the chat template writes the last answer %d times, it must write it once", strings.Count(r.Text, placeholder))
 	}
-	return before, after, nil
+	around := frame{before: before, after: after}
+	for _, span := range r.Contents {
+		switch {
+		case span.End <= len(before):
+			around.contents = append(around.contents, span)
+		case span.Start >= len(before)+len(placeholder):
+			around.contents = append(around.contents, tokenizer.Span{Start: span.Start - len(placeholder), End: span.End - len(placeholder)})
+		}
+	}
+	return around, nil
 }
 
 func containsText(messages []schemas.Message, text string) bool {
 	return slices.ContainsFunc(messages, func(m schemas.Message) bool { return strings.Contains(m.Content, text) })
 }
 
-// Prompt gives the tokens after which the model answers.
+// locate renders a conversation; its contents are located only if one of them has a control string, for without any
+// the ids do not depend on where they stand.
+func (f *Format) locate(messages []schemas.Message, generationPrompt bool) (Rendering, error) {
+	if !slices.ContainsFunc(messages, func(m schemas.Message) bool { return f.orders(m.Content) }) {
+		text, err := f.template.Render(messages, generationPrompt)
+		return Rendering{Text: text}, err
+	}
+	r, err := f.template.Locate(messages, generationPrompt)
+	if err != nil {
+		return Rendering{}, err
+	}
+	for _, i := range r.lost {
+		for _, id := range f.tokenizer.Encode(r.messages[i].Content) {
+			if f.tokenizer.Special(id) {
+				return Rendering{}, fmt.Errorf("the chat template rewrites the text of message %d (%s), so its %q cannot be told from the template's own; take it out of the text",
+					i+1, r.messages[i].Role, f.tokenizer.Token(id))
+			}
+		}
+	}
+	return r, nil
+}
+
+// orders says whether a content has strings that would be control tokens if somebody else had written them.
+func (f *Format) orders(content string) bool {
+	quoted, _ := f.tokenizer.EncodeOutside(content, []tokenizer.Span{{Start: 0, End: len(content)}})
+	return !slices.Equal(quoted, f.tokenizer.Encode(content))
+}
+
+// Prompt gives the tokens after which the model answers. Special strings in the messages are ordinary text.
 func (f *Format) Prompt(messages []schemas.Message) ([]int32, error) {
-	text, err := f.template.Render(messages, true)
+	r, err := f.locate(messages, true)
 	if err != nil {
 		return nil, err
 	}
-	ids := f.tokenizer.Encode(text)
+	ids, _ := f.tokenizer.EncodeOutside(r.Text, r.Contents)
 	skip, add := f.beginning(ids)
 	return append(slices.Clone(add), ids[skip:]...), nil
 }
 
-// Conversation gives the tokens of the whole rendering with text as the answer: what a reward model reads.
+// Conversation gives the tokens of the whole rendering with text as the answer: what a reward model reads. Special
+// strings in the messages and in the text are ordinary text.
 func (f *Format) Conversation(messages []schemas.Message, text string) ([]int32, error) {
-	before, after, err := f.template.around(messages)
+	around, err := f.around(messages)
 	if err != nil {
 		return nil, err
 	}
-	place := tokenizer.Span{Start: len(before), End: len(before) + len(text)}
-	ids, _ := f.tokenizer.EncodeQuoted(before+text+after, place)
+	place := tokenizer.Span{Start: len(around.before), End: len(around.before) + len(text)}
+	ids, _ := f.tokenizer.EncodeQuoted(around.before+text+around.after, place, around.spans(len(text))...)
 	skip, add := f.beginning(ids)
 	return append(slices.Clone(add), ids[skip:]...), nil
+}
+
+// Tokens gives the ids of a rendering of Locate, and the bytes of its text that each covers; an id of the beginning of
+// text that the template does not write covers none.
+func (f *Format) Tokens(r Rendering) ([]int32, []tokenizer.Span) {
+	ids, spans := f.tokenizer.EncodeOutside(r.Text, r.Contents)
+	skip, add := f.beginning(ids)
+	return append(slices.Clone(add), ids[skip:]...), append(make([]tokenizer.Span, len(add)), spans[skip:]...)
+}
+
+// Locate is Template's; it fails besides for a special string that cannot be told from the template's own.
+func (f *Format) Locate(messages []schemas.Message, generationPrompt bool) (Rendering, error) {
+	if _, err := f.locate(messages, generationPrompt); err != nil {
+		return Rendering{}, err
+	}
+	return f.template.Locate(messages, generationPrompt)
 }
 
 // beginning applies the rule for the beginning of text: how many ids to leave out, and what to put there.
@@ -85,18 +155,24 @@ func startsWith(ids, prefix []int32) bool {
 
 // Encode gives the tokens of the conversation with text as the answer, and where in the text each of its
 // tokens begins. The prompt's tokens are those of the whole, so a token may reach from the template into
-// the text, but no token reaches across the end of the generation prompt: a generation could not have it.
-// Special strings in the text are ordinary text.
+// the text, but no token reaches across the end of the generation prompt: a generation could not have it. Where a
+// template writes earlier turns otherwise once there is an answer (Mistral drops the system text), they stay as the model
+// that answers sees them.
+// Special strings in the messages and the text are ordinary text.
 func (f *Format) Encode(messages []schemas.Message, text string, closed bool) (Encoded, error) {
-	before, _, err := f.template.around(messages)
+	around, err := f.around(messages)
 	if err != nil {
 		return Encoded{}, err
 	}
-	prompt, err := f.template.Render(messages, true)
+	prompt, err := f.locate(messages, true)
 	if err != nil {
 		return Encoded{}, err
 	}
-	ids, spans := f.encodeAnswer(before, text, prompt)
+	if !strings.HasPrefix(around.before, prompt.Text) {
+		around = frame{before: prompt.Text + f.glue, contents: prompt.Contents}
+	}
+	before := around.before
+	ids, spans := f.encodeAnswer(around, text, prompt.Text)
 	skip, add := f.beginning(ids)
 	ids, spans = ids[skip:], spans[skip:]
 	first := 0
@@ -124,15 +200,16 @@ func (f *Format) Encode(messages []schemas.Message, text string, closed bool) (E
 
 // encodeAnswer tokenises before+text. What follows the text is left out: it begins with a special token or is
 // no part of a generation, so the text's tokens do not depend on it.
-func (f *Format) encodeAnswer(before, text, prompt string) ([]int32, []tokenizer.Span) {
+func (f *Format) encodeAnswer(around frame, text, prompt string) ([]int32, []tokenizer.Span) {
+	before, cut := around.before, len(prompt)
+	contents := slices.DeleteFunc(slices.Clone(around.contents), func(s tokenizer.Span) bool { return s.Start >= len(before) })
 	place := tokenizer.Span{Start: len(before), End: len(before) + len(text)}
-	ids, spans := f.tokenizer.EncodeQuoted(before+text, place)
-	cut := len(prompt)
+	ids, spans := f.tokenizer.EncodeQuoted(before+text, place, contents...)
 	reaches := func(s tokenizer.Span) bool { return s.Start < cut && cut < s.End }
 	if !strings.HasPrefix(before, prompt) || !slices.ContainsFunc(spans, reaches) {
 		return ids, spans
 	}
-	ids, spans = f.tokenizer.EncodeSpans(prompt)
+	ids, spans = f.tokenizer.EncodeOutside(prompt, contents)
 	restIDs, restSpans := f.tokenizer.EncodeMidSpans(before[cut:] + text)
 	for i, span := range restSpans {
 		ids = append(ids, restIDs[i])

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/profuser/profuser/models/tokenizer"
 	"github.com/profuser/profuser/schemas"
@@ -30,6 +31,7 @@ type Format struct {
 	neverBOS  []int32 // taken off every rendering that begins with them
 	endOfTurn int32
 	stops     []int32
+	glue      string   // what the template puts between the generation prompt and an answer
 	leads     [][]byte // what may precede an answer's text in generated ids, longest first
 	digest    string
 }
@@ -57,6 +59,9 @@ func Load(dir string, o Options) (*Format, error) {
 		return nil, fmt.Errorf("loading chat format of %s: %w", dir, err)
 	}
 	if err := f.chooseEndOfTurn(o.EndOfTurn, d.eosIDs); err != nil {
+		return nil, fmt.Errorf("loading chat format of %s: %w", dir, err)
+	}
+	if err := f.findGlue(); err != nil {
 		return nil, fmt.Errorf("loading chat format of %s: %w", dir, err)
 	}
 	if err := f.findLeads(); err != nil {
@@ -105,10 +110,11 @@ func (f *Format) chooseEndOfTurn(token string, eos []int32) error {
 		}
 		f.endOfTurn = id
 	} else {
-		_, after, err := f.template.around(probe)
+		around, err := f.around(probe)
 		if err != nil {
 			return err
 		}
+		after := around.after
 		at := slices.IndexFunc(f.tokenizer.Encode(after), f.tokenizer.Special)
 		if at < 0 {
 			return fmt.Errorf("the template puts %q after an answer, which has no special token; set end_of_turn to the token that ends an answer", after)
@@ -125,6 +131,22 @@ func (f *Format) chooseEndOfTurn(token string, eos []int32) error {
 		}
 	}
 	slices.Sort(f.stops[1:])
+	return nil
+}
+
+// findGlue finds out what stands between the generation prompt and an answer, such as a space.
+func (f *Format) findGlue() error {
+	prompt, err := f.template.Render(probe, true)
+	if err != nil {
+		return err
+	}
+	around, err := f.around(probe)
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(around.before, prompt) {
+		f.glue = around.before[len(prompt):]
+	}
 	return nil
 }
 

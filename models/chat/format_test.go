@@ -68,6 +68,16 @@ func write(t testing.TB, dir, file, content string) {
 	}
 }
 
+// readTemplate is the source of a template of testdata.
+func readTemplate(t testing.TB, name string) string {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join("testdata", "templates", name+".jinja"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(source)
+}
+
 // realFormats are real models' formats.
 func realFormats(t testing.TB) map[string]*Format {
 	t.Helper()
@@ -92,6 +102,14 @@ func realFormats(t testing.TB) map[string]*Format {
 		"mpt": {"tokenizers/mptchat.json.gz", map[string]string{
 			"tokenizer_config.json":  `{"eos_token": "<|im_end|>", "chat_template": ` + string(quoted) + `}`,
 			"generation_config.json": `{"eos_token_id": [0, 50278]}`,
+		}, Options{}},
+		"mistral": {"tokenizers/mistral03.json.gz", map[string]string{
+			"tokenizer_config.json": `{"bos_token": "<s>", "eos_token": "</s>"}`,
+			"chat_template.jinja":   readTemplate(t, "mistral-v0.3"),
+		}, Options{}},
+		"llama-2 of its own": {"tokenizers/llama2.json.gz", map[string]string{
+			"tokenizer_config.json": `{"bos_token": "<s>", "eos_token": "</s>"}`,
+			"chat_template.jinja":   readTemplate(t, "llama-2"),
 		}, Options{}},
 	} {
 		f, err := Load(realModel(t, model.file, model.files), model.options)

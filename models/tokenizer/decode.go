@@ -1,247 +1,140 @@
 package tokenizer
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
-	"unicode/utf8"
-)
 
-// decodeStep rewrites the list of raw tokens; the decoded text is the result of the last, joined.
-type decodeStep func(tokens []string) []string
+	"github.com/profuser/profuser/models/tokenizer/component"
+	"github.com/profuser/profuser/models/tokenizer/detokenize"
+)
 
 // Decode gives the text of ids as the reference decodes them: bytes that are not UTF-8 become U+FFFD, and
 // SentencePiece-style decoders take one leading space away. Ids without token are left out, special
 // tokens too if skipSpecial. For the exact bytes of a token see Bytes.
 func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) string {
-	tokens := make([]string, 0, len(ids))
+	s := t.NewStream(skipSpecial)
 	for _, id := range ids {
-		if e := t.at(id); e.token != "" && !(skipSpecial && e.special) {
-			tokens = append(tokens, e.token)
-		}
+		s.push(id)
 	}
-	if t.decoders == nil {
-		return strings.Join(tokens, " ")
-	}
-	for _, step := range t.decoders {
-		tokens = step(tokens)
-	}
-	return strings.Join(tokens, "")
+	return s.decoder.End()
 }
 
-// readDecoders turns the decoder of the file into steps.
-func readDecoders(c *component) ([]decodeStep, error) {
-	var steps []decodeStep
-	for _, part := range c.flatten(func(c component) []component { return c.Decoders }) {
-		step, err := part.decodeStep()
+// Stream decodes ids as they come: the texts of Push and End, joined, are that of Decode. It belongs to
+// one goroutine.
+type Stream struct {
+	t           *Tokenizer
+	skipSpecial bool
+	decoder     *detokenize.Decoder
+}
+
+// NewStream begins a text; special tokens are left out if skipSpecial.
+func (t *Tokenizer) NewStream(skipSpecial bool) *Stream {
+	return &Stream{t, skipSpecial, t.decoders.New()}
+}
+
+// Push takes an id and gives the text that is certain by now, which may be empty: a part of a character
+// waits for the rest, and a run of byte-fallback tokens for its end.
+func (s *Stream) Push(id int32) string {
+	s.push(id)
+	return s.decoder.Take()
+}
+
+func (s *Stream) push(id int32) {
+	if e := s.t.at(id); e.token != "" && !(s.skipSpecial && e.special) {
+		s.decoder.Push(e.token)
+	}
+}
+
+// End gives the rest of the text. The Stream must not be used after it.
+func (s *Stream) End() string { return s.decoder.End() }
+
+// readPostProcessor keeps the ids that the post-processor puts around a single text.
+func (t *Tokenizer) readPostProcessor(raw json.RawMessage) error {
+	parts, err := component.Flatten(raw, "processors")
+	if err != nil {
+		return err
+	}
+	for _, part := range parts {
+		var before, after []int32
+		switch part.Type {
+		case "ByteLevel": // changes the reference's offsets only
+		case "BertProcessing", "RobertaProcessing":
+			before, after, err = readSeparators(part)
+		case "TemplateProcessing":
+			before, after, err = readTemplate(part)
+		default:
+			err = part.Unsupported("BertProcessing", "ByteLevel", "RobertaProcessing", "TemplateProcessing")
+		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		steps = append(steps, step)
+		t.before, t.after = append(before, t.before...), append(t.after, after...)
 	}
-	return steps, nil
+	return nil
 }
 
-func (c component) decodeStep() (decodeStep, error) {
-	switch c.Type {
-	case "ByteLevel":
-		return decodeByteLevel, nil
-	case "ByteFallback":
-		return decodeByteFallback, nil
-	case "Fuse":
-		return func(tokens []string) []string { return []string{strings.Join(tokens, "")} }, nil
-	case "Replace":
-		if c.Pattern == nil || c.Pattern.String == nil {
-			return nil, errors.New("Replace is supported only with a String pattern")
-		}
-		return replaceStep(*c.Pattern.String, c.Content), nil
-	case "Strip":
-		if utf8.RuneCountInString(c.Content) != 1 || c.Start < 0 || c.Stop < 0 {
-			return nil, errors.New("Strip needs one character of content and start, stop of 0 or more")
-		}
-		return c.strip, nil
-	case "Metaspace":
-		if c.Replacement != marker {
-			return nil, fmt.Errorf("Metaspace replacement %q is not supported, only %q is", c.Replacement, marker)
-		}
-		rule, err := metaspacePrefix(c)
-		if err != nil {
-			return nil, err
-		}
-		return metaspaceStep(rule), nil
+// readSeparators reads the cls and sep of BERT and RoBERTa, each a token with its id.
+func readSeparators(part component.Component) (before, after []int32, err error) {
+	var o struct {
+		Sep            []any `json:"sep"`
+		Cls            []any `json:"cls"`
+		TrimOffsets    bool  `json:"trim_offsets"`
+		AddPrefixSpace bool  `json:"add_prefix_space"`
 	}
-	return nil, fmt.Errorf("type %q is not supported (supported: ByteLevel, ByteFallback, Fuse, Metaspace, Replace, Strip, Sequence)", c.Type)
-}
-
-func replaceStep(old, replacement string) decodeStep {
-	return func(tokens []string) []string {
-		for i, token := range tokens {
-			if old != "" {
-				tokens[i] = strings.ReplaceAll(token, old, replacement)
+	if err := part.Options(&o); err != nil {
+		return nil, nil, err
+	}
+	id := func(pair []any) []int32 {
+		if len(pair) == 2 {
+			if n, ok := pair[1].(float64); ok && n >= 0 && n < maxVocab && n == float64(int32(n)) {
+				return []int32{int32(n)}
 			}
 		}
-		return tokens
+		err = fmt.Errorf("%s needs sep and cls, each a token and its id", part.Type)
+		return nil
 	}
+	return id(o.Cls), id(o.Sep), err
 }
 
-// metaspaceStep makes spaces of markers, except in the first token, where they are the dummy prefix.
-func metaspaceStep(rule prefixRule) decodeStep {
-	return func(tokens []string) []string {
-		for i, token := range tokens {
-			space := " "
-			if i == 0 && rule != prefixNever {
-				space = ""
+// readTemplate reads what a TemplateProcessing puts around a single text.
+func readTemplate(part component.Component) (before, after []int32, err error) {
+	type named struct {
+		ID string `json:"id"`
+	}
+	var o struct {
+		Single []struct {
+			SpecialToken *named
+			Sequence     *named
+		} `json:"single"`
+		Pair          json.RawMessage `json:"pair"`
+		SpecialTokens map[string]struct {
+			ID     string   `json:"id"`
+			IDs    []int32  `json:"ids"`
+			Tokens []string `json:"tokens"`
+		} `json:"special_tokens"`
+	}
+	if err := json.Unmarshal(part.JSON, &o); err != nil {
+		return nil, nil, fmt.Errorf("TemplateProcessing: %w", err)
+	}
+	into, texts := &before, 0
+	for _, item := range o.Single {
+		switch {
+		case item.Sequence != nil:
+			into = &after
+			texts++
+		case item.SpecialToken == nil:
+			return nil, nil, errors.New("TemplateProcessing has a part that is neither SpecialToken nor Sequence")
+		default:
+			token, ok := o.SpecialTokens[item.SpecialToken.ID]
+			if !ok {
+				return nil, nil, fmt.Errorf("TemplateProcessing uses %q, which special_tokens does not define", item.SpecialToken.ID)
 			}
-			tokens[i] = strings.ReplaceAll(token, marker, space)
-		}
-		return tokens
-	}
-}
-
-// strip takes up to Start characters off the left of each token and up to Stop off the right.
-func (c component) strip(tokens []string) []string {
-	for i, token := range tokens {
-		for n := 0; n < c.Start && strings.HasPrefix(token, c.Content); n++ {
-			token = token[len(c.Content):]
-		}
-		for n := 0; n < c.Stop && strings.HasSuffix(token, c.Content); n++ {
-			token = token[:len(token)-len(c.Content)]
-		}
-		tokens[i] = token
-	}
-	return tokens
-}
-
-// decodeByteFallback joins runs of byte tokens to text; a run that is not UTF-8 becomes one U+FFFD a byte.
-func decodeByteFallback(tokens []string) []string {
-	var out []string
-	var run []byte
-	flush := func() {
-		if utf8.Valid(run) {
-			out = append(out, string(run))
-		} else {
-			out = append(out, strings.Repeat("\uFFFD", len(run)))
-		}
-		run = run[:0]
-	}
-	for _, token := range tokens {
-		if b, ok := byteToken(token); ok {
-			run = append(run, b)
-			continue
-		}
-		flush()
-		out = append(out, token)
-	}
-	flush()
-	return out
-}
-
-// byteToken reads a byte-fallback token such as <0x0A>.
-func byteToken(token string) (b byte, ok bool) {
-	if len(token) != 6 || token[:3] != "<0x" || token[5] != '>' {
-		return 0, false
-	}
-	value, err := strconv.ParseUint(token[3:5], 16, 8)
-	return byte(value), err == nil
-}
-
-// decodeByteLevel maps every character of the byte alphabet to its byte; a token with another
-// character stands for itself.
-func decodeByteLevel(tokens []string) []string {
-	var out []byte
-	for _, token := range tokens {
-		if content, ok := byteLevelBytes(token); ok {
-			out = append(out, content...)
-		} else {
-			out = append(out, token...)
+			*into = append(*into, token.IDs...)
 		}
 	}
-	return []string{lossy(out)}
-}
-
-// byteLevelRunes is GPT-2's alphabet: printable Latin-1 bytes stand for themselves, the others for
-// U+0100 and up, in order.
-var byteLevelRunes = func() (runes [256]rune) {
-	next := rune(256)
-	for b := range runes {
-		if b >= '!' && b <= '~' || b >= 0xA1 && b <= 0xAC || b >= 0xAE {
-			runes[b] = rune(b)
-		} else {
-			runes[b] = next
-			next++
-		}
+	if texts > 1 {
+		return nil, nil, fmt.Errorf("TemplateProcessing repeats the text %d times, only one is supported", texts)
 	}
-	return runes
-}()
-
-var byteLevelTable = func() map[rune]byte {
-	table := make(map[rune]byte, 256)
-	for b, r := range byteLevelRunes {
-		table[r] = byte(b)
-	}
-	return table
-}()
-
-// byteLevelSymbol is the character that stands for a byte.
-func byteLevelSymbol(b byte) string { return string(byteLevelRunes[b]) }
-
-// byteLevelBytes are the bytes of a byte-level token; ok is false if a character is not of the alphabet.
-func byteLevelBytes(token string) (content []byte, ok bool) {
-	content = make([]byte, 0, len(token))
-	for _, r := range token {
-		b, ok := byteLevelTable[r]
-		if !ok {
-			return nil, false
-		}
-		content = append(content, b)
-	}
-	return content, true
-}
-
-// lossy puts one U+FFFD for every longest invalid sequence that could have begun a character, as Rust's
-// String::from_utf8_lossy does.
-func lossy(b []byte) string {
-	if utf8.Valid(b) {
-		return string(b)
-	}
-	var out []byte
-	for len(b) > 0 {
-		if r, size := utf8.DecodeRune(b); r != utf8.RuneError || size > 1 {
-			out = append(out, b[:size]...)
-			b = b[size:]
-			continue
-		}
-		out = append(out, "\uFFFD"...)
-		b = b[truncatedRune(b):]
-	}
-	return string(out)
-}
-
-// truncatedRune is the number of bytes at the start of b that begin a character without finishing it, at
-// least 1.
-func truncatedRune(b []byte) int {
-	low, high, more := byte(0x80), byte(0xBF), 0
-	switch c := b[0]; {
-	case c >= 0xC2 && c <= 0xDF:
-		more = 1
-	case c == 0xE0:
-		low, more = 0xA0, 2
-	case c == 0xED:
-		high, more = 0x9F, 2
-	case c >= 0xE1 && c <= 0xEF:
-		more = 2
-	case c == 0xF0:
-		low, more = 0x90, 3
-	case c == 0xF4:
-		high, more = 0x8F, 3
-	case c >= 0xF1 && c <= 0xF3:
-		more = 3
-	}
-	size := 1
-	for size <= more && size < len(b) && b[size] >= low && b[size] <= high {
-		low, high = 0x80, 0xBF
-		size++
-	}
-	return size
+	return before, after, nil
 }

@@ -6,59 +6,45 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/profuser/profuser/models/tokenizer/bytelevel"
+	"github.com/profuser/profuser/models/tokenizer/component"
+	"github.com/profuser/profuser/models/tokenizer/detokenize"
+	"github.com/profuser/profuser/models/tokenizer/normalize"
+	"github.com/profuser/profuser/models/tokenizer/pretokenize"
+	"github.com/profuser/profuser/models/tokenizer/subword"
 )
 
-// fileJSON is the part of a tokenizer.json that is read.
+// fileJSON is the part of a tokenizer.json that is read; truncation and padding are the caller's business.
 type fileJSON struct {
-	AddedTokens   []addedJSON `json:"added_tokens"`
-	Normalizer    *component  `json:"normalizer"`
-	PreTokenizer  *component  `json:"pre_tokenizer"`
-	PostProcessor *component  `json:"post_processor"`
-	Decoder       *component  `json:"decoder"`
-	Model         modelJSON   `json:"model"`
-}
-
-type addedJSON struct {
-	ID         int64  `json:"id"`
-	Content    string `json:"content"`
-	LStrip     bool   `json:"lstrip"`
-	RStrip     bool   `json:"rstrip"`
-	Normalized bool   `json:"normalized"`
-	SingleWord bool   `json:"single_word"`
-	Special    bool   `json:"special"`
-}
-
-type modelJSON struct {
-	Type         string          `json:"type"`
-	Vocab        json.RawMessage `json:"vocab"`
-	Merges       json.RawMessage `json:"merges"`
-	Unknown      *string         `json:"unk_token"`
-	FuseUnknown  bool            `json:"fuse_unk"`
-	ByteFallback bool            `json:"byte_fallback"`
-	IgnoreMerges bool            `json:"ignore_merges"`
-	Dropout      *float64        `json:"dropout"`
-	Prefix       *string         `json:"continuing_subword_prefix"`
-	Suffix       *string         `json:"end_of_word_suffix"`
+	added, normalizer, preTokenizer, postProcessor, decoder, model json.RawMessage
 }
 
 // Parse reads the bytes of a tokenizer.json. An error names the component that is wrong or unknown.
 func Parse(data []byte) (*Tokenizer, error) {
-	var file fileJSON
-	if err := json.Unmarshal(data, &file); err != nil {
+	file, err := scanFile(data)
+	if err != nil {
 		return nil, fmt.Errorf("not a tokenizer.json: %w", err)
 	}
-	t := &Tokenizer{}
+	t := &Tokenizer{added: map[string]int32{}, byteID: func(byte) int32 { return -1 }}
+	var m modelJSON
 	steps := []struct {
 		name string
 		read func() error
 	}{
-		{"normalizer", func() error { return t.normalizer.read(file.Normalizer) }},
-		{"pre_tokenizer", func() error { return t.preTokenizer.read(file.PreTokenizer) }},
-		{"post_processor", func() error { return t.readPostProcessor(file.PostProcessor) }},
-		{"decoder", func() (err error) { t.decoders, err = readDecoders(file.Decoder); return err }},
-		{"model", func() error { return t.readModel(file.Model) }},
-		{"added_tokens", func() error { return t.addTokens(file.AddedTokens) }},
-		{"model.merges", func() error { return t.readMerges(file.Model.Merges) }},
+		{"normalizer", func() (err error) { t.normalizer, err = normalize.Read(file.normalizer); return err }},
+		{"pre_tokenizer", func() (err error) { t.preTokenizer, err = pretokenize.Read(file.preTokenizer); return err }},
+		{"post_processor", func() error { return t.readPostProcessor(file.postProcessor) }},
+		{"decoder", func() (err error) { t.decoders, err = detokenize.Read(file.decoder); return err }},
+		{"model", func() error { return m.read(file.model) }},
+		{"model", func() error { return t.readModel(&m) }},
+		{"added_tokens", func() error {
+			var list []addedJSON
+			if err := json.Unmarshal(orNull(file.added), &list); err != nil {
+				return err
+			}
+			return t.addTokens(list)
+		}},
 	}
 	for _, step := range steps {
 		if err := step.read(); err != nil {
@@ -72,9 +58,42 @@ func Parse(data []byte) (*Tokenizer, error) {
 	return t, nil
 }
 
-// checkIDs makes sure that what the post-processor puts before a text is in the vocabulary.
+// scanFile finds the parts of the file.
+func scanFile(data []byte) (*fileJSON, error) {
+	file := &fileJSON{}
+	into := map[string]*json.RawMessage{
+		"added_tokens": &file.added, "normalizer": &file.normalizer, "pre_tokenizer": &file.preTokenizer,
+		"post_processor": &file.postProcessor, "decoder": &file.decoder, "model": &file.model,
+	}
+	return file, scanObject(data, into)
+}
+
+// scanObject finds the values of an object's keys; others are skipped.
+func scanObject(data []byte, into map[string]*json.RawMessage) error {
+	s := component.NewScanner(data)
+	err := s.Object(func(key []byte) error {
+		value, err := s.Value()
+		if to := into[string(key)]; to != nil {
+			*to = value
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.End()
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+// checkIDs makes sure that what the post-processor puts around a text is in the vocabulary.
 func (t *Tokenizer) checkIDs() error {
-	for _, id := range t.before {
+	for _, id := range append(t.Specials(), t.after...) {
 		if t.at(id).token == "" {
 			return fmt.Errorf("id %d is of no token", id)
 		}
@@ -82,52 +101,8 @@ func (t *Tokenizer) checkIDs() error {
 	return nil
 }
 
-// readModel reads the vocabulary and the switches of a byte-pair model, all but its merges.
-func (t *Tokenizer) readModel(m modelJSON) error {
-	if m.Type != "BPE" && m.Type != "" {
-		return fmt.Errorf("type %q is not supported, only BPE is", m.Type)
-	}
-	if m.Dropout != nil && *m.Dropout != 0 {
-		return fmt.Errorf("dropout is %v; set it to null, tokens must not be random", *m.Dropout)
-	}
-	if m.Prefix != nil && *m.Prefix != "" || m.Suffix != nil && *m.Suffix != "" {
-		return errors.New("continuing_subword_prefix and end_of_word_suffix are not supported")
-	}
-	byteLevel := t.preTokenizer.byteLevel
-	if byteLevel && m.ByteFallback {
-		return errors.New("byte_fallback with a ByteLevel pre_tokenizer is not supported")
-	}
-	if err := json.Unmarshal(m.Vocab, &t.model.vocab); err != nil {
-		return fmt.Errorf("vocab is not an object of token: id: %w", err)
-	}
-	if len(t.model.vocab) == 0 {
-		return errors.New("vocab is empty")
-	}
-	t.model.fuseUnknown, t.model.byteFallback, t.model.ignoreMerges = m.FuseUnknown, m.ByteFallback, m.IgnoreMerges
-	t.ids = make(map[string]int32, len(t.model.vocab))
-	for token, id := range t.model.vocab {
-		if err := t.place(token, int64(id)); err != nil {
-			return err
-		}
-		e := &t.entries[id]
-		e.bytes, e.byteFallback = t.standsFor(token)
-	}
-	t.model.unknown = -1
-	if m.Unknown != nil && *m.Unknown != "" {
-		id, ok := t.model.vocab[*m.Unknown]
-		if !ok && !byteLevel {
-			return fmt.Errorf("unk_token %q is not in the vocabulary", *m.Unknown)
-		}
-		if ok {
-			t.model.unknown = id
-		}
-	}
-	t.indexSymbols()
-	return nil
-}
-
 // place gives an id its token and refuses ids out of range and ids with two tokens.
-func (t *Tokenizer) place(token string, id int64) error {
+func (t *Tokenizer) place(token string, id int64, added bool) error {
 	if id < 0 || id >= maxVocab {
 		return fmt.Errorf("token %.40q has id %d, allowed are 0 to %d", token, id, maxVocab-1)
 	}
@@ -140,109 +115,118 @@ func (t *Tokenizer) place(token string, id int64) error {
 	if other := t.entries[id].token; other != "" && other != token {
 		return fmt.Errorf("id %d has two tokens, %.40q and %.40q", id, min(other, token), max(other, token))
 	}
-	if other, ok := t.ids[token]; ok && int64(other) != id {
+	other, ok := t.ids[token]
+	if !ok && added {
+		other, ok = t.added[token]
+	}
+	if ok && int64(other) != id {
 		return fmt.Errorf("token %.40q has two ids, %d and %d", token, other, id)
 	}
 	t.entries[id].token = token
-	t.ids[token] = int32(id)
+	if !ok {
+		if added {
+			t.added[token] = int32(id)
+		} else {
+			t.ids[token] = int32(id)
+		}
+	}
 	return nil
 }
 
-// standsFor gives the bytes of a model token and whether it is a byte-fallback token.
-func (t *Tokenizer) standsFor(token string) (content []byte, fallback bool) {
-	if t.preTokenizer.byteLevel {
-		if content, ok := byteLevelBytes(token); ok {
-			return content, false
+// readTokens reads the model's vocabulary, an object of token: id or a list of [token, score], and calls
+// each with every token.
+func (t *Tokenizer) readTokens(vocab json.RawMessage, each func(token string, id int64, score float64) error) error {
+	s := component.NewScanner(vocab)
+	t.ids = make(map[string]int32, min(len(vocab)/16, maxVocab))
+	next := int64(0)
+	var err error
+	if s.IsArray() {
+		err = s.Array(func() error {
+			var token []byte
+			var score float64
+			part := 0
+			err := s.Array(func() (err error) {
+				switch part++; part {
+				case 1:
+					token, err = s.String()
+				case 2:
+					score, err = s.Float()
+				default:
+					err = errors.New("more than a token and a score")
+				}
+				return err
+			})
+			if err == nil && part != 2 {
+				err = fmt.Errorf("entry %d is not a token and a score", next)
+			}
+			if err != nil {
+				return err
+			}
+			next++
+			return each(string(token), next-1, score)
+		})
+	} else {
+		err = s.Object(func(key []byte) error {
+			id, err := s.Int()
+			if err != nil {
+				return err
+			}
+			return each(string(key), id, 0)
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("vocab: %w", err)
+	}
+	if len(t.ids) == 0 {
+		return errors.New("vocab is empty")
+	}
+	return nil
+}
+
+// meaning gives the bytes of the tokens of one model.
+type meaning struct {
+	byteLevel, byteFallback, marks bool
+	prefix, suffix                 string
+	memory                         []byte // of all tokens
+}
+
+// of gives the bytes of a token and whether it is a byte-fallback token.
+func (m *meaning) of(token string) (content []byte, fallback bool) {
+	start := len(m.memory)
+	if m.byteLevel {
+		var ok bool
+		if m.memory, ok = bytelevel.AppendBytes(m.memory, token); ok {
+			return m.memory[start:len(m.memory):len(m.memory)], false
 		}
 		return []byte(token), false
 	}
-	if b, ok := byteToken(token); ok && t.model.byteFallback {
+	if b, ok := detokenize.ByteToken(token); ok && m.byteFallback {
 		return []byte{b}, true
 	}
-	return []byte(strings.ReplaceAll(token, marker, " ")), false
+	token = strings.TrimSuffix(strings.TrimPrefix(token, m.prefix), m.suffix)
+	if m.marks && strings.Contains(token, component.Marker) {
+		token = strings.ReplaceAll(token, component.Marker, " ")
+	}
+	m.memory = append(m.memory, token...)
+	return m.memory[start:len(m.memory):len(m.memory)], false
 }
 
-// indexSymbols fills the tables that merging starts from.
-func (t *Tokenizer) indexSymbols() {
-	for b := range t.symbol {
-		t.symbol[b] = -1
-		name := byteLevelSymbol(byte(b))
-		if !t.preTokenizer.byteLevel {
-			name = fmt.Sprintf("<0x%02X>", b)
-		}
-		if id, ok := t.model.vocab[name]; ok && (t.preTokenizer.byteLevel || t.model.byteFallback) {
-			t.symbol[b] = id
-		}
-	}
-	for b := range t.ascii {
-		t.ascii[b] = -1
-		if id, ok := t.model.vocab[string(rune(b))]; ok {
-			t.ascii[b] = id
-		}
-	}
-	if t.model.ignoreMerges {
-		t.whole = make(map[string]int32, len(t.model.vocab))
-		for token, id := range t.model.vocab {
-			if content, ok := byteLevelBytes(token); t.preTokenizer.byteLevel && ok {
-				t.whole[string(content)] = id
-			} else if !t.preTokenizer.byteLevel {
-				t.whole[token] = id
-			}
-		}
-	}
-	_, hasMarker := t.model.vocab[marker]
-	t.model.cutAtMarker = hasMarker && !t.preTokenizer.byteLevel && !t.model.ignoreMerges
-	for token := range t.model.vocab {
-		if inner := strings.TrimLeft(token, marker); strings.Contains(inner, marker) {
-			t.model.cutAtMarker = false
-		}
-	}
-}
-
-// readMerges reads the merges, "a b" or ["a", "b"], in the order of their rank.
-func (t *Tokenizer) readMerges(raw json.RawMessage) error {
-	var pairs [][2]string
-	var lines []string
-	if json.Unmarshal(raw, &lines) == nil {
-		pairs = make([][2]string, len(lines))
-		for i, line := range lines {
-			left, right, ok := strings.Cut(line, " ")
-			if !ok || strings.Contains(right, " ") {
-				return fmt.Errorf("merge %d is %.40q, not two tokens with one space between", i, line)
-			}
-			pairs[i] = [2]string{left, right}
-		}
-	} else if err := readPairs(raw, &pairs); err != nil {
+// addTo places a token of the model.
+func (m *meaning) addTo(t *Tokenizer, token string, id int64) error {
+	if err := t.place(token, id, false); err != nil {
 		return err
 	}
-	if len(pairs) > 8*maxVocab {
-		return fmt.Errorf("%d merges, at most %d are allowed", len(pairs), 8*maxVocab)
-	}
-	t.merges = newMergeTable(len(pairs))
-	for rank, pair := range pairs {
-		left, okLeft := t.model.vocab[pair[0]]
-		right, okRight := t.model.vocab[pair[1]]
-		id, ok := t.model.vocab[pair[0]+pair[1]]
-		if !okLeft || !okRight || !ok {
-			return fmt.Errorf("merge %d of %.40q and %.40q: both and their union must be in the vocabulary", rank, pair[0], pair[1])
-		}
-		t.merges.set(left, right, merge{rank: int32(rank), id: id})
-	}
+	e := &t.entries[id]
+	e.bytes, e.byteFallback = m.of(token)
 	return nil
 }
 
-// readPairs reads merges in the form of pairs; a pair of any other length is an error.
-func readPairs(raw json.RawMessage, pairs *[][2]string) error {
-	var lists [][]string
-	if err := json.Unmarshal(raw, &lists); err != nil {
-		return fmt.Errorf("neither strings nor pairs of strings: %w", err)
+// setByteIDs takes the ids of single bytes from the model.
+func (t *Tokenizer) setByteIDs() {
+	switch m := t.model.(type) {
+	case *subword.BPE:
+		t.byteID = m.Symbol
+	case *subword.Unigram:
+		t.byteID = m.Byte
 	}
-	*pairs = make([][2]string, len(lists))
-	for i, list := range lists {
-		if len(list) != 2 {
-			return fmt.Errorf("merge %d has %d parts, not 2", i, len(list))
-		}
-		(*pairs)[i] = [2]string{list[0], list[1]}
-	}
-	return nil
 }

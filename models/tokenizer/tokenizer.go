@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -10,7 +11,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+
+	"github.com/profuser/profuser/models/tokenizer/detokenize"
+	"github.com/profuser/profuser/models/tokenizer/normalize"
+	"github.com/profuser/profuser/models/tokenizer/pretokenize"
+	"github.com/profuser/profuser/models/tokenizer/subword"
 )
 
 // FileName is the file that Load looks for in a directory.
@@ -28,20 +35,20 @@ type Span struct{ Start, End int }
 // goroutines at once.
 type Tokenizer struct {
 	entries []entry          // by id; ids that no token has are zero
-	ids     map[string]int32 // raw string → id, the model's vocabulary and added tokens
+	ids     map[string]int32 // raw string → id: the model's vocabulary
+	added   map[string]int32 // raw string → id: added tokens that the model does not have
 
-	merges  *mergeTable
-	model   modelOptions
-	symbol  [256]int32       // byte-level: id of the byte's symbol; else id of its byte-fallback token; -1: none
-	ascii   [128]int32       // SentencePiece style: id of the one-character token; -1: none
-	whole   map[string]int32 // ignore_merges: piece → id
-	literal addedMatcher     // added tokens found in the text as written
-	normal  addedMatcher     // added tokens found in normalised text
+	model       subword.Model
+	cutAtMarker bool               // pieces may be cut before a marker after another character
+	symbols     bool               // the model sees symbols of the byte-level alphabet, not bytes
+	byteID      func(b byte) int32 // id of a byte by itself, -1: none
+	literal     addedMatcher       // added tokens found in the text as written
+	normal      addedMatcher       // added tokens found in normalised text
 
-	normalizer   normalizer
-	preTokenizer preTokenizer
-	decoders     []decodeStep // nil: the reference joins tokens with spaces
-	before       []int32      // post-processor: ids put before a text
+	normalizer    *normalize.Chain
+	preTokenizer  *pretokenize.Chain
+	decoders      *detokenize.Chain
+	before, after []int32 // post-processor: ids put around a text
 
 	fingerprint func() string
 }
@@ -52,20 +59,13 @@ type entry struct {
 	bytes        []byte // what it stands for; nil for special tokens
 	added        bool
 	special      bool
+	control      bool // special, or its string looks like an order
 	byteFallback bool
 }
 
-// modelOptions are the switches of a byte-pair model.
-type modelOptions struct {
-	vocab        map[string]int32 // without added tokens: what symbols are looked up in
-	unknown      int32            // id of the unknown token; -1: none, unknown characters vanish
-	fuseUnknown  bool             // a run of unknown characters becomes one unknown token
-	byteFallback bool             // an unknown character becomes the tokens of its bytes
-	ignoreMerges bool             // a piece that is itself in the vocabulary is one token
-	cutAtMarker  bool             // no token has the word marker after another character: pieces may be cut there
-}
-
-// Load reads a tokenizer.json, or the one in a directory.
+// Load reads a tokenizer.json, a tokenizer.model of SentencePiece or a tiktoken file whose name says
+// which pattern it needs (see LoadTiktoken for others); or, in a directory, the first of these that is
+// there.
 func Load(path string) (*Tokenizer, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -73,21 +73,50 @@ func Load(path string) (*Tokenizer, error) {
 	}
 	file := path
 	if info.IsDir() {
-		file = filepath.Join(path, FileName)
+		if file, err = findFile(path); err != nil {
+			return nil, fmt.Errorf("loading tokenizer: %w", err)
+		}
 	}
 	data, err := readBounded(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("loading tokenizer: directory %s has no %s; copy the model's there "+
-			"(a model that has only tokenizer.model is converted by transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)): %w", path, FileName, err)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("loading tokenizer: %w", err)
 	}
-	t, err := Parse(data)
+	t, err := parseAny(data, filepath.Base(file))
 	if err != nil {
 		return nil, fmt.Errorf("loading tokenizer %s: %w", file, err)
 	}
 	return t, nil
+}
+
+// findFile is the vocabulary in a directory.
+func findFile(dir string) (string, error) {
+	for _, name := range []string{FileName, "tokenizer.model", "spiece.model", "*.tiktoken"} {
+		found, err := filepath.Glob(filepath.Join(globQuoted(dir), name))
+		if err != nil {
+			return "", err
+		}
+		if len(found) > 0 {
+			return found[0], nil
+		}
+	}
+	return "", fmt.Errorf("directory %s has no %s; copy the model's there (tokenizer.model and *.tiktoken are read too): %w", dir, FileName, fs.ErrNotExist)
+}
+
+// globQuoted makes a path that Glob takes literally.
+func globQuoted(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
+// parseAny reads a file of any supported kind.
+func parseAny(data []byte, name string) (*Tokenizer, error) {
+	switch start := bytes.TrimSpace(data[:min(len(data), 64)]); {
+	case strings.HasSuffix(name, ".json") || bytes.HasPrefix(start, []byte("{")):
+		return Parse(data)
+	case strings.HasSuffix(name, ".tiktoken"):
+		return parseKnownTiktoken(data, name)
+	default:
+		return ParseSentencePiece(data)
+	}
 }
 
 // readBounded reads a file of at most maxFileBytes.
@@ -121,6 +150,9 @@ func (t *Tokenizer) Token(id int32) string { return t.at(id).token }
 // ID is the id of a raw vocabulary string, added tokens included.
 func (t *Tokenizer) ID(token string) (int32, bool) {
 	id, ok := t.ids[token]
+	if !ok {
+		id, ok = t.added[token]
+	}
 	return id, ok
 }
 
@@ -131,12 +163,18 @@ func (t *Tokenizer) Bytes(id int32) []byte { return t.at(id).bytes }
 // Special says whether the id is a special token, such as the beginning or end of a text.
 func (t *Tokenizer) Special(id int32) bool { return t.at(id).special }
 
+// Added says whether the id was added to the model's vocabulary: it is looked for in the text itself.
+func (t *Tokenizer) Added(id int32) bool { return t.at(id).added }
+
 // ByteFallback says whether the id stands for one byte of a character that has no token ("<0x0A>").
 func (t *Tokenizer) ByteFallback(id int32) bool { return t.at(id).byteFallback }
 
 // Specials are the ids that the file's post-processor puts before a text, such as the beginning of
 // text. Encode never adds them.
 func (t *Tokenizer) Specials() []int32 { return append([]int32(nil), t.before...) }
+
+// SpecialsAfter are the ids that the file's post-processor puts after a text, such as BERT's [SEP].
+func (t *Tokenizer) SpecialsAfter() []int32 { return append([]int32(nil), t.after...) }
 
 // Fingerprint is the SHA-256, in hex, of the id → bytes table: for each id its kind, then the
 // length and the bytes (special tokens: the raw string). Two tokenizers with equal fingerprints

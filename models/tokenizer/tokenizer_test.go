@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/profuser/profuser/models/tokenizer/subword"
 	"pgregory.net/rapid"
 )
 
@@ -21,10 +22,10 @@ func TestLoadNamesWhatIsMissing(t *testing.T) {
 		t.Errorf("missing path: %v", err)
 	}
 	file := filepath.Join(dir, FileName)
-	if err := os.WriteFile(file, []byte(`{"model": {"type": "Unigram"}}`), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(`{"model": {"type": "Tree"}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), `model: type "Unigram"`) {
+	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), `model: type "Tree"`) {
 		t.Errorf("unsupported model: %v", err)
 	}
 }
@@ -34,22 +35,32 @@ func TestParseRefusesByName(t *testing.T) {
 	tests := []struct{ name, file, want string }{
 		{"not JSON", `{`, "not a tokenizer.json"},
 		{"empty", `{}`, "model: vocab"},
-		{"null", `null`, "model: vocab"},
+		{"null", `null`, "not a tokenizer.json"},
 		{"no tokens", `{"model": {"vocab": {}, "merges": []}}`, "vocab is empty"},
-		{"normalizer", `{"normalizer": {"type": "Lowercase"}, ` + model + `}`, `normalizer: type "Lowercase" is not supported`},
-		{"nested normalizer", `{"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "NFKC"}]}, ` + model + `}`, `type "NFKC"`},
-		{"replace", `{"normalizer": {"type": "Replace", "pattern": {"Regex": "a"}, "content": "b"}, ` + model + `}`, "Replace is supported only"},
-		{"pre-tokenizer", `{"pre_tokenizer": {"type": "Whitespace"}, ` + model + `}`, `pre_tokenizer: type "Whitespace"`},
-		{"split", `{"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "\\w+"}, "behavior": "Isolated", "invert": false}, ` + model + `}`, "Split pattern"},
+		{"normalizer", `{"normalizer": {"type": "Uppercase"}, ` + model + `}`, `normalizer: type "Uppercase" is not supported`},
+		{"nested normalizer", `{"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "NFX"}]}, ` + model + `}`, `type "NFX"`},
+		{"replace", `{"normalizer": {"type": "Replace", "pattern": {"Regex": "(a"}, "content": "b"}, ` + model + `}`, "Replace: regular expression"},
+		{"pre-tokenizer", `{"pre_tokenizer": {"type": "UnicodeScripts"}, ` + model + `}`, `pre_tokenizer: type "UnicodeScripts"`},
+		{"split", `{"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "\\X+"}, "behavior": "Isolated", "invert": false}, ` + model + `}`, "Split: regular expression"},
 		{"metaspace", `{"pre_tokenizer": {"type": "Metaspace", "replacement": "_"}, ` + model + `}`, `replacement "_"`},
 		{"prefix scheme", `{"pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "last"}, ` + model + `}`, `"last"`},
-		{"two kinds", `{"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Metaspace", "replacement": "▁"}, {"type": "ByteLevel"}]}, ` + model + `}`, "combination"},
-		{"post-processor", `{"post_processor": {"type": "BertProcessing"}, ` + model + `}`, `post_processor: type "BertProcessing"`},
+		{"behavior", `{"pre_tokenizer": {"type": "Split", "pattern": {"String": "a"}, "behavior": "Kept", "invert": false}, ` + model + `}`, `behavior "Kept"`},
+		{"option", `{"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": true, "colour": 1}, ` + model + `}`, `ByteLevel: unknown field "colour"`},
+		{"sequence option", `{"normalizer": {"type": "Sequence", "normalizers": [], "colour": 1}, ` + model + `}`, `unknown field "colour"`},
+		{"model option", `{"model": {"type": "BPE", "colour": 1, "vocab": {"a": 0}, "merges": []}}`, `unknown field "colour"`},
+		{"option of another model", `{"model": {"type": "WordPiece", "unk_token": "a", "fuse_unk": true, "vocab": {"a": 0}}}`, `WordPiece has no option "fuse_unk"`},
+		{"form of vocab", `{"model": {"type": "Unigram", "vocab": {"a": 0}}}`, "wrong form"},
+		{"unk_id", `{"model": {"type": "Unigram", "unk_id": 7, "vocab": [["a", 0]]}}`, "unk_id is 7"},
+		{"word pieces without unknown", `{"model": {"type": "WordPiece", "vocab": {"a": 0}}}`, "needs unk_token"},
+		{"template twice", `{"post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]}, ` + model + `}`, "repeats the text"},
+		{"charsmap", `{"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}, ` + model + `}`, "charsmap"},
+		{"two kinds", `{"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Metaspace", "replacement": "▁"}, {"type": "ByteLevel"}]}, ` + model + `}`, "not supported"},
+		{"post-processor", `{"post_processor": {"type": "BertProcessing"}, ` + model + `}`, "post_processor: BertProcessing needs sep and cls"},
 		{"undefined special", `{"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}]}, ` + model + `}`, `"<s>"`},
 		{"special out of range", `{"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}], "special_tokens": {"<s>": {"ids": [9]}}}, ` + model + `}`, "id 9"},
-		{"decoder", `{"decoder": {"type": "WordPiece"}, ` + model + `}`, `decoder: type "WordPiece"`},
+		{"decoder", `{"decoder": {"type": "WordPieces"}, ` + model + `}`, `decoder: type "WordPieces"`},
 		{"dropout", `{"model": {"dropout": 0.1, "vocab": {"a": 0}, "merges": []}}`, "dropout"},
-		{"suffix", `{"model": {"end_of_word_suffix": "</w>", "vocab": {"a": 0}, "merges": []}}`, "end_of_word_suffix"},
+		{"suffix", `{"pre_tokenizer": {"type": "ByteLevel"}, "model": {"end_of_word_suffix": "</w>", "vocab": {"a": 0}, "merges": []}}`, "end_of_word_suffix"},
 		{"unknown token", `{"model": {"unk_token": "?", "vocab": {"a": 0}, "merges": []}}`, `unk_token "?"`},
 		{"negative id", `{"model": {"vocab": {"a": -1}, "merges": []}}`, "id -1"},
 		{"huge id", `{"model": {"vocab": {"a": 2000000000}, "merges": []}}`, "id 2000000000"},
@@ -60,7 +71,7 @@ func TestParseRefusesByName(t *testing.T) {
 		{"merge without space", `{"model": {"vocab": {"a": 0}, "merges": ["a"]}}`, "merge 0"},
 		{"merge of three", `{"model": {"vocab": {"a": 0}, "merges": [["a", "a", "a"]]}}`, "3 parts"},
 		{"merge out of vocabulary", `{"model": {"vocab": {"a": 0, "b": 1}, "merges": ["a b"]}}`, "must be in the vocabulary"},
-		{"no merges", `{"model": {"vocab": {"a": 0}}}`, "model.merges"},
+		{"no merges", `{"model": {"vocab": {"a": 0}}}`, "model: merges"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -210,7 +221,7 @@ func anyText() *rapid.Generator[string] {
 	parts := []*rapid.Generator[string]{
 		rapid.StringMatching(`[a-zA-Z ]{1,8}`),
 		rapid.SampledFrom([]string{
-			" ", "  ", "    ", "\n", "\n\n", "\r\n", "\t", marker, "<s>", "</s>", "<|end|>", "<gap>", "word", "<0x0A>", "'s", "12345",
+			" ", "  ", "    ", "\n", "\n\n", "\r\n", "\t", "▁", "<s>", "</s>", "<|end|>", "<gap>", "word", "<0x0A>", "'s", "12345",
 			"e\u0301", "\u0301\u0323", "\u1112\u1161\u11ab", "🙂", "日本", "Ġ", "\u00a0", "\u3000", "\u212b",
 		}),
 		rapid.StringN(1, 4, -1),
@@ -257,7 +268,7 @@ func checkTiling(t rapid.TB, tok *Tokenizer, text string) {
 		}
 	}
 	for _, id := range tok.EncodeMidText([]byte(text)) {
-		if tok.Special(id) && id != tok.model.unknown {
+		if tok.Special(id) && id != tok.model.(*subword.BPE).Unknown {
 			t.Fatalf("%q: special token %q in the middle of a text", text, tok.Token(id))
 		}
 	}

@@ -1,7 +1,4 @@
-package tokenizer
-
-// symbol is a token in the making and its size in normalised bytes.
-type symbol struct{ id, size int32 }
+package subword
 
 // merge says that two neighbours become id; the lowest rank goes first, then the leftmost.
 type merge struct{ rank, id int32 }
@@ -10,10 +7,14 @@ var noMerge = merge{rank: 1<<31 - 1}
 
 // mergeTable is an open-addressing hash table from a pair of ids to its merge, at most half full.
 type mergeTable struct {
-	keys   []uint64 // pair + 1; 0: free
-	values []merge
-	shift  uint
-	mask   uint64
+	slots []mergeSlot
+	shift uint
+	mask  uint64
+}
+
+type mergeSlot struct {
+	key   uint64 // pair + 1; 0: free
+	value merge
 }
 
 func newMergeTable(pairs int) *mergeTable {
@@ -21,29 +22,31 @@ func newMergeTable(pairs int) *mergeTable {
 	for 1<<bits < 2*pairs {
 		bits++
 	}
-	return &mergeTable{make([]uint64, 1<<bits), make([]merge, 1<<bits), 64 - bits, 1<<bits - 1}
+	return &mergeTable{make([]mergeSlot, 1<<bits), 64 - bits, 1<<bits - 1}
 }
 
 // find is the slot of a pair: its own or the free one where it belongs.
-func (m *mergeTable) find(left, right int32) (slot, key uint64) {
+func (m *mergeTable) find(left, right int32) (slot *mergeSlot, key uint64) {
 	key = (uint64(uint32(left))<<32 | uint64(uint32(right))) + 1
-	slot = (key * 0x9E3779B97F4A7C15) >> m.shift // Fibonacci hashing
-	for m.keys[slot] != 0 && m.keys[slot] != key {
-		slot = (slot + 1) & m.mask
+	at := (key * 0x9E3779B97F4A7C15) >> m.shift // Fibonacci hashing
+	for {
+		slot = &m.slots[at]
+		if slot.key == 0 || slot.key == key {
+			return slot, key
+		}
+		at = (at + 1) & m.mask
 	}
-	return slot, key
 }
 
 // set keeps the last of equal pairs, as the reference does.
 func (m *mergeTable) set(left, right int32, value merge) {
 	slot, key := m.find(left, right)
-	m.keys[slot], m.values[slot] = key, value
+	*slot = mergeSlot{key, value}
 }
 
 func (m *mergeTable) get(left, right int32) merge {
-	slot, key := m.find(left, right)
-	if m.keys[slot] == key {
-		return m.values[slot]
+	if slot, _ := m.find(left, right); slot.key != 0 {
+		return slot.value
 	}
 	return noMerge
 }
@@ -51,15 +54,15 @@ func (m *mergeTable) get(left, right int32) merge {
 // scanLimit is the piece length up to which scanning all pairs is faster than a heap (measured).
 const scanLimit = 48
 
-// merge merges e.symbols in place until no pair has a merge.
-func (e *encoder) merge() {
-	if len(e.symbols) > scanLimit {
-		e.mergeByHeap()
+// merge merges w.Tokens in place until no pair has a merge.
+func (w *Work) merge(table *mergeTable) {
+	if len(w.Tokens) > scanLimit {
+		w.mergeByHeap(table)
 		return
 	}
-	table, s, pairs := e.t.merges, e.symbols, e.merges[:0]
+	s, pairs := w.Tokens, w.pairs[:0]
 	for i := 0; i+1 < len(s); i++ {
-		pairs = append(pairs, table.get(s[i].id, s[i+1].id))
+		pairs = append(pairs, table.get(s[i].ID, s[i+1].ID))
 	}
 	for {
 		best, at := noMerge.rank, -1
@@ -71,76 +74,76 @@ func (e *encoder) merge() {
 		if at < 0 {
 			break
 		}
-		s[at] = symbol{pairs[at].id, s[at].size + s[at+1].size}
+		s[at] = Token{pairs[at].id, s[at].Size + s[at+1].Size}
 		s = append(s[:at+1], s[at+2:]...)
 		pairs = append(pairs[:at], pairs[at+1:]...)
 		if at > 0 {
-			pairs[at-1] = table.get(s[at-1].id, s[at].id)
+			pairs[at-1] = table.get(s[at-1].ID, s[at].ID)
 		}
 		if at < len(pairs) {
-			pairs[at] = table.get(s[at].id, s[at+1].id)
+			pairs[at] = table.get(s[at].ID, s[at+1].ID)
 		}
 	}
-	e.symbols, e.merges = s, pairs
+	w.Tokens, w.pairs = s, pairs
 }
 
-// link is a symbol in a list from which merged neighbours are taken out; their id is -1.
+// link is a symbol in a list from which merged neighbours are taken out; their ID is -1.
 type link struct {
-	symbol
+	Token
 	previous, next int32
 }
 
 // mergeByHeap merges long pieces: a heap of rank<<32 | position; entries that a merge made stale are
 // recognised by their rank and skipped.
-func (e *encoder) mergeByHeap() {
-	e.links, e.heap = e.links[:0], e.heap[:0]
-	for i, symbol := range e.symbols {
-		e.links = append(e.links, link{symbol, int32(i) - 1, int32(i) + 1})
+func (w *Work) mergeByHeap(table *mergeTable) {
+	w.links, w.heap = w.links[:0], w.heap[:0]
+	for i, token := range w.Tokens {
+		w.links = append(w.links, link{token, int32(i) - 1, int32(i) + 1})
 	}
-	links := e.links
+	links := w.links
 	links[len(links)-1].next = -1
 	for i := range links {
-		e.pushPair(int32(i))
+		w.pushPair(table, int32(i))
 	}
-	for len(e.heap) > 0 {
-		top := e.pop()
+	for len(w.heap) > 0 {
+		top := w.pop()
 		i := int32(uint32(top))
 		next := links[i].next
-		if links[i].id < 0 || next < 0 {
+		if links[i].ID < 0 || next < 0 {
 			continue
 		}
-		found := e.t.merges.get(links[i].id, links[next].id)
+		found := table.get(links[i].ID, links[next].ID)
 		if found == noMerge || uint64(found.rank) != top>>32 {
 			continue
 		}
-		links[i].symbol = symbol{found.id, links[i].size + links[next].size}
+		links[i].Token = Token{found.id, links[i].Size + links[next].Size}
 		links[i].next = links[next].next
-		links[next].id = -1
+		links[next].ID = -1
 		if after := links[i].next; after >= 0 {
 			links[after].previous = i
 		}
-		e.pushPair(i)
+		w.pushPair(table, i)
 		if before := links[i].previous; before >= 0 {
-			e.pushPair(before)
+			w.pushPair(table, before)
 		}
 	}
-	e.symbols = e.symbols[:0]
+	w.Tokens = w.Tokens[:0]
 	for i := int32(0); i >= 0; i = links[i].next {
-		e.symbols = append(e.symbols, links[i].symbol)
+		w.Tokens = append(w.Tokens, links[i].Token)
 	}
 }
 
 // pushPair puts the merge of link i and its neighbour on the heap, if there is one.
-func (e *encoder) pushPair(i int32) {
-	next := e.links[i].next
+func (w *Work) pushPair(table *mergeTable, i int32) {
+	next := w.links[i].next
 	if next < 0 {
 		return
 	}
-	found := e.t.merges.get(e.links[i].id, e.links[next].id)
+	found := table.get(w.links[i].ID, w.links[next].ID)
 	if found == noMerge {
 		return
 	}
-	h := append(e.heap, uint64(found.rank)<<32|uint64(i))
+	h := append(w.heap, uint64(found.rank)<<32|uint64(i))
 	for child := len(h) - 1; child > 0; {
 		parent := (child - 1) / 2
 		if h[parent] <= h[child] {
@@ -149,12 +152,12 @@ func (e *encoder) pushPair(i int32) {
 		h[parent], h[child] = h[child], h[parent]
 		child = parent
 	}
-	e.heap = h
+	w.heap = h
 }
 
 // pop takes the lowest entry off the heap.
-func (e *encoder) pop() uint64 {
-	h := e.heap
+func (w *Work) pop() uint64 {
+	h := w.heap
 	top, last := h[0], len(h)-1
 	h[0] = h[last]
 	h = h[:last]
@@ -172,6 +175,6 @@ func (e *encoder) pop() uint64 {
 		h[parent], h[child] = h[child], h[parent]
 		parent = child
 	}
-	e.heap = h
+	w.heap = h
 	return top
 }

@@ -1,23 +1,9 @@
-package tokenizer
+package pretokenize
 
 import (
 	"unicode"
 	"unicode/utf8"
 )
-
-// next is the end of the piece that starts at s[start].
-func (p *preTokenizer) next(s string, start int) int {
-	switch p.split {
-	case splitGPT2:
-		return nextGPT2(s, start)
-	case splitLlama3:
-		return nextWord(s, start, 3)
-	case splitQwen2:
-		return nextWord(s, start, 1)
-	default:
-		return len(s)
-	}
-}
 
 // class is what the patterns distinguish: \p{L}, \p{N}, \s, the rest.
 type class byte
@@ -192,3 +178,5 @@ func lineBreaks(s string, start int) int {
 }
 
 func isLineBreak(b byte) bool { return b == '\r' || b == '\n' }
+
+func isSpace(r rune) bool { return unicode.Is(unicode.White_Space, r) }
