@@ -66,6 +66,7 @@ func (q *quotation) forbids(token *addedToken, start, end int) bool {
 // addedMatcher finds added tokens: the leftmost match, the longest of those that start there.
 type addedMatcher struct {
 	byFirst [256][]addedToken // by first byte, longest first
+	starts  [256]bool
 	any     bool
 }
 
@@ -110,7 +111,7 @@ func (t *Tokenizer) addTokens(list []addedJSON) error {
 }
 
 func (m *addedMatcher) add(token addedToken) {
-	m.any = true
+	m.any, m.starts[token.pattern[0]] = true, true
 	bucket := m.byFirst[token.pattern[0]]
 	at := 0
 	for at < len(bucket) && len(bucket[at].pattern) >= len(token.pattern) {
@@ -133,6 +134,10 @@ func (m *addedMatcher) next(s string, from int, o *normalize.Positions, quoted *
 		return len(s), len(s), -1
 	}
 	for i := from; i < len(s); {
+		if !m.starts[s[i]] {
+			i++
+			continue
+		}
 		token := m.matchAt(s, i, o, quoted)
 		if token == nil {
 			i++

@@ -11,6 +11,6 @@
 // through the decoder (detokenize).
 //
 // A component or an option that is not implemented is refused by name when the file is loaded; nothing is
-// approximated. The package does not render conversations (models/chat does), keeps no cache, and
-// ignores the file's truncation and padding, which are the caller's business.
+// approximated. The package does not render conversations (models/chat does), shares nothing between
+// goroutines that encode (each remembers some frequent words), and ignores the file's truncation and padding, which are the caller's business.
 package tokenizer

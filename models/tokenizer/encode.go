@@ -3,7 +3,6 @@ package tokenizer
 import (
 	"math"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/profuser/profuser/models/tokenizer/bytelevel"
@@ -108,26 +107,31 @@ type encoder struct {
 	forbid func(id int32) bool
 }
 
-var encoders = sync.Pool{New: func() any {
-	e := new(encoder)
+// newEncoder makes the work space of one goroutine at a time; it remembers the tokens of frequent words.
+func (t *Tokenizer) newEncoder() any {
+	e := &encoder{t: t}
 	e.run.Sink = e
 	e.forbid = func(id int32) bool {
-		entry := &e.t.entries[id]
+		entry := &t.entries[id]
 		return entry.special || e.quoted.control && entry.control
 	}
 	return e
-}}
+}
 
 func (t *Tokenizer) encoder() *encoder {
-	e := encoders.Get().(*encoder)
-	e.t, e.mid, e.track, e.quoted = t, false, false, quotation{}
+	e := t.encoders.Get().(*encoder)
+	e.mid, e.track, e.quoted = false, false, quotation{}
 	e.ids, e.ends, e.work.Forbid = e.ids[:0], e.ends[:0], nil
 	return e
 }
 
+// maxKept is the number of ids above which a work space is given back to the system.
+const maxKept = 1 << 20
+
 func (e *encoder) release() {
-	e.t = nil
-	encoders.Put(e)
+	if cap(e.ids) <= maxKept {
+		e.t.encoders.Put(e)
+	}
 }
 
 // result copies the ids; it is never nil.
@@ -206,16 +210,16 @@ func (e *encoder) Piece(s string, o *normalize.Positions, start int) {
 
 func (e *encoder) piece(s string, o *normalize.Positions, start int) {
 	if len(e.quoted.spans) > 0 {
-		e.work.Forbid = nil
-		if e.quoted.meets(o.Text(start), o.Text(start+len(s))) {
-			e.work.Forbid = e.forbid
+		e.work.Forbid = e.forbid
+		if e.track && !e.quoted.meets(o.Text(start), o.Text(start+len(s))) { // untracked: all is quoted
+			e.work.Forbid = nil
 		}
 	}
 	if e.t.symbols {
 		e.symbolPiece(s, o, start)
 		return
 	}
-	e.t.model.Tokenize(&e.work, s)
+	e.work.Find(e.t.model, s)
 	if !e.track {
 		for _, token := range e.work.Tokens {
 			e.ids = append(e.ids, token.ID)
@@ -232,7 +236,7 @@ func (e *encoder) piece(s string, o *normalize.Positions, start int) {
 // symbol.
 func (e *encoder) symbolPiece(s string, o *normalize.Positions, start int) {
 	symbols := bytelevel.Token(s)
-	e.t.model.Tokenize(&e.work, symbols)
+	e.work.Find(e.t.model, symbols)
 	for _, token := range e.work.Tokens {
 		start += utf8.RuneCountInString(symbols[:token.Size])
 		symbols = symbols[token.Size:]

@@ -54,7 +54,7 @@ func Parse(data []byte) (*Tokenizer, error) {
 	if err := t.checkIDs(); err != nil {
 		return nil, fmt.Errorf("post_processor: %w", err)
 	}
-	t.setFingerprint()
+	t.finish()
 	return t, nil
 }
 

@@ -52,7 +52,7 @@ func ParseSentencePiece(data []byte) (*Tokenizer, error) {
 	if id, ok := t.ID("<s>"); ok && t.at(id).special {
 		t.before = []int32{id}
 	}
-	t.setFingerprint()
+	t.finish()
 	return t, nil
 }
 

@@ -89,7 +89,7 @@ func ParseTiktoken(data []byte, o TiktokenOptions) (*Tokenizer, error) {
 	if err := t.addTokens(special); err != nil {
 		return nil, fmt.Errorf("special tokens: %w", err)
 	}
-	t.setFingerprint()
+	t.finish()
 	return t, nil
 }
 

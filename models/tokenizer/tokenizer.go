@@ -50,6 +50,7 @@ type Tokenizer struct {
 	decoders      *detokenize.Chain
 	before, after []int32 // post-processor: ids put around a text
 
+	encoders    sync.Pool
 	fingerprint func() string
 }
 
@@ -181,7 +182,9 @@ func (t *Tokenizer) SpecialsAfter() []int32 { return append([]int32(nil), t.afte
 // give every id the same meaning.
 func (t *Tokenizer) Fingerprint() string { return t.fingerprint() }
 
-func (t *Tokenizer) setFingerprint() {
+// finish makes the tokenizer ready for use when it is read.
+func (t *Tokenizer) finish() {
+	t.encoders.New = t.newEncoder
 	t.fingerprint = sync.OnceValue(func() string {
 		hash := sha256.New()
 		var row []byte

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -121,14 +122,68 @@ func (s *Scanner) String() ([]byte, error) {
 			i++
 		case '"':
 			s.at = i + 1
-			var out string
-			if err := json.Unmarshal(s.data[start-1:i+1], &out); err != nil {
-				return nil, fmt.Errorf("byte %d: %w", start, err)
-			}
-			return []byte(out), nil
+			return unescaped(s.data[start:i], start)
 		}
 	}
 	return nil, s.fail(`a closing '"'`)
+}
+
+// simpleEscapes are the escapes of one letter and what they stand for.
+var simpleEscapes = map[byte]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
+// unescaped resolves the escapes of a string that begins at byte start; half of a surrogate pair becomes
+// U+FFFD.
+func unescaped(text []byte, start int) ([]byte, error) {
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			out = append(out, text[i])
+			continue
+		}
+		i++
+		if c, ok := simpleEscapes[text[i]]; ok {
+			out = append(out, c)
+			continue
+		}
+		r, ok := unicodeEscape(text[i:])
+		if !ok {
+			return nil, fmt.Errorf("byte %d: want an escape", start+i)
+		}
+		i += 4
+		if utf16.IsSurrogate(r) {
+			low := rune(utf8.RuneError)
+			if i+1 < len(text) && text[i+1] == '\\' {
+				low, _ = unicodeEscape(text[i+2:])
+			}
+			if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+				i += 6
+			}
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	if !utf8.Valid(out) {
+		out = bytes.ToValidUTF8(out, []byte("\uFFFD"))
+	}
+	return out, nil
+}
+
+// unicodeEscape reads u and four hexadecimal digits.
+func unicodeEscape(text []byte) (rune, bool) {
+	if len(text) < 5 || text[0] != 'u' {
+		return utf8.RuneError, false
+	}
+	r := rune(0)
+	for _, c := range text[1:5] {
+		switch {
+		case c >= '0' && c <= '9':
+			r = r<<4 | rune(c-'0')
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			r = r<<4 | rune(c|0x20-'a'+10)
+		default:
+			return utf8.RuneError, false
+		}
+	}
+	return r, true
 }
 
 // number is the text of the number that is next.

@@ -1,5 +1,5 @@
 """Compares this repository's tokenizers with the reference libraries: ids and decoded text of fuzzed strings
-(compare), or the speed on one thread in pieces of 4 KB (bench).
+(compare), or the speed on one thread in pieces of 4 KB (bench; processor time, as other work may run on the machine).
 
 Run: pip install tokenizers==0.23.3 sentencepiece==0.2.3 tiktoken==0.14.0 protobuf
      python measure.py compare|bench MEASURE SHARED OUT [NAME...]
@@ -115,8 +115,8 @@ def large(out, size=128000):
     t.pre_tokenizer, t.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     j = json.loads(t.to_str())
     j["model"].update(vocab={token: id for id, token in enumerate(tokens)}, merges=merges)
-    with open(file, "w") as f:
-        json.dump(j, f)
+    with open(file, "w", encoding="utf-8") as f:
+        json.dump(j, f, ensure_ascii=False)
     return file
 
 
@@ -221,17 +221,17 @@ def bench(measure, shared, out, names):
     size = sum(len(text.encode()) for text in texts)
     whole = "".join(texts)
     whole = whole * (5_000_000 // len(whole) + 1)
-    print("%d pieces, %.1f MB, one thread, ids only, best of several rounds" % (len(texts), size / 1e6))
+    print("%d pieces, %.1f MB, one thread, ids only, processor time, best of several rounds" % (len(texts), size / 1e6))
     print("%-22s %12s %12s %8s %18s %10s" % ("tokenizer", "reference", "ours", "times", "5 MB at once", "load"))
     for name, args, encode, _ in subjects(shared, out):
         if names and name not in names:
             continue
         reference, ours = 1e9, 1e9
         for _ in range(2):
-            start = time.perf_counter()
+            start = time.process_time()
             for text in texts:
                 encode(text)
-            reference = min(reference, time.perf_counter() - start)
+            reference = min(reference, time.process_time() - start)
             ours = min(ours, float(run([measure, "bench"] + args, texts)))
         one = float(run([measure, "bench"] + args, [whole[:5_000_000]]))
         load = float(run([measure, "load"] + args[:1])) if len(args) == 1 else 0

@@ -25,6 +25,7 @@ type Work struct {
 	// Forbid, if set, says which ids must not be found, as the text that spells them is only text.
 	Forbid func(id int32) bool
 
+	cache  []cached
 	pairs  []merge
 	links  []link
 	heap   []uint64
