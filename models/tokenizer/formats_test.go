@@ -1,16 +1,22 @@
 package tokenizer
 
 import (
+	"encoding/binary"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/profuser/profuser/models/tokenizer/vocabfile"
 )
 
 // FuzzSentencePiece reads any bytes as a tokenizer.model.
 func FuzzSentencePiece(f *testing.F) {
-	for _, name := range []string{"sp-bpe", "sp-bpe-plain", "sp-unigram-bytes"} {
-		f.Add(gunzip(f, "testdata/kinds/"+name+".model.gz"))
+	for _, algorithm := range []vocabfile.Algorithm{vocabfile.Unigram, vocabfile.BPE} {
+		f.Add(smallModel(algorithm, ""))
+		f.Add(smallModel(algorithm, "\x08\x00\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00a\x00"))
 	}
 	f.Add([]byte("\x0a\x0b\x0a\x02ab\x15\x00\x00\x80\xbf\x18\x01\x0a\x05\x0a\x01a\x18\x04\x12\x02\x18\x02"))
 	f.Add([]byte("\x0a\xff\xff\xff\xff\x7f"))
@@ -19,6 +25,33 @@ func FuzzSentencePiece(f *testing.F) {
 			use(t, tok, data)
 		}
 	})
+}
+
+// smallModel is a tokenizer.model of a few pieces.
+func smallModel(algorithm vocabfile.Algorithm, charsmap string) (data []byte) {
+	message := func(to []byte, number byte, content []byte) []byte {
+		return append(binary.AppendUvarint(append(to, number<<3|2), uint64(len(content))), content...)
+	}
+	for i, token := range []string{"<unk>", "<s>", "▁", "a", "b", "ab", "▁a", "fox", "<0x0A>"} {
+		kind := []vocabfile.Kind{vocabfile.Unknown, vocabfile.Control, 1, 1, 1, 1, 1, vocabfile.UserDefined, vocabfile.Byte}[i]
+		piece := append(message(nil, 1, []byte(token)), 2<<3|5)
+		piece = binary.LittleEndian.AppendUint32(piece, math.Float32bits(-float32(i)))
+		data = message(data, 1, append(piece, 3<<3, byte(kind)))
+	}
+	data = message(data, 2, []byte{3 << 3, byte(algorithm), 35<<3&0x7F | 0x80, 35 << 3 >> 7, 1})
+	return message(data, 3, message(nil, 2, []byte(charsmap)))
+}
+
+func TestSmallModel(t *testing.T) {
+	for algorithm, want := range map[vocabfile.Algorithm][]int32{vocabfile.Unigram: {2, 5, 7, 8}, vocabfile.BPE: {2, 5, 7, 8}} {
+		tok, err := ParseSentencePiece(smallModel(algorithm, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, tok.Encode("abfox\n")); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", algorithm, diff)
+		}
+	}
 }
 
 // FuzzTiktoken reads any bytes as a tiktoken file.
