@@ -1,7 +1,7 @@
 # ProFuser. `make` lists the targets.
 export GOEXPERIMENT := simd
 export CGO_ENABLED := 0
-FUZZTIME ?= 20s
+FUZZTIME ?= 60s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
 .PHONY: help build test check lint race fuzz bench compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
@@ -29,7 +29,7 @@ race: ## tests of the concurrent packages under the race detector (needs cgo)
 	CGO_ENABLED=1 go test -race ./transforms/inflight ./models/tokenizer/... ./internal/dataset
 	CGO_ENABLED=1 go test -race -gcflags=all=-d=checkptr=0 ./models/engine
 
-fuzz: ## every fuzz target for FUZZTIME (20s)
+fuzz: ## every fuzz target for FUZZTIME (60s)
 	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[++n]=$$1} /^ok/ {for (i=1;i<=n;i++) print f[i], $$2; n=0}' | while read f p; do \
 		echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done
 
