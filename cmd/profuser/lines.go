@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -30,6 +31,9 @@ func eachLine(cmd *cobra.Command, work func(line []byte, out io.Writer) error) e
 		n++
 		if len(bytes.TrimSpace(in.Bytes())) == 0 {
 			continue
+		}
+		if !utf8.Valid(in.Bytes()) {
+			return fail(fmt.Errorf("standard input, line %d: is not UTF-8", n))
 		}
 		whole.Reset()
 		if err := work(in.Bytes(), &whole); err != nil {
