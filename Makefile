@@ -4,7 +4,7 @@ export CGO_ENABLED := 0
 FUZZTIME ?= 60s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
-.PHONY: help build test check lint race fuzz bench compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
+.PHONY: help build test check lint race fuzz bench bench-engine compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -50,6 +50,9 @@ compare-tokenizer: ## 15,000 fuzzed strings per tokenizer against the reference 
 bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see measure.py)
 	go build -o out/measure/measure ./models/tokenizer/measure
 	$(PYTHON) models/tokenizer/measure/measure.py bench out/measure/measure $(TOKENIZERS) out/measure
+
+bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing
+	go test -run '^$$' -bench Demo ./models/engine
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -222,25 +221,5 @@ func TestClosedEngineAnswersWithAnError(t *testing.T) {
 	}
 	if _, err := e.Score(context.Background(), ScoreRequest{PromptIDs: prompt(3, 0), TextIDs: prompt(3, 1), Truncate: top}); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
-	}
-}
-
-func BenchmarkGenerate(b *testing.B) {
-	for _, rows := range []int{1, 32} {
-		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
-			e := open(b, tinyModel(b, "llama", false), Options{BatchRows: rows})
-			for b.Loop() {
-				var group sync.WaitGroup
-				for i := range rows {
-					group.Go(func() {
-						if _, err := e.Generate(context.Background(), GenerateRequest{PromptIDs: prompt(20, i), MaxTokens: 32, Truncate: top}); err != nil {
-							fmt.Fprintln(io.Discard, err)
-						}
-					})
-				}
-				group.Wait()
-			}
-			b.ReportMetric(float64(rows*32*b.N)/b.Elapsed().Seconds(), "tokens/s")
-		})
 	}
 }
