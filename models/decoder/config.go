@@ -160,6 +160,9 @@ func (c Config) validate(fields [6]string) error {
 	if c.HeadDim <= 0 {
 		return fmt.Errorf("field head_dim: %d must be positive", c.HeadDim)
 	}
+	if c.RopeTheta < 0 {
+		return fmt.Errorf("field rope_theta: %g must be positive", c.RopeTheta)
+	}
 	if c.RopeTheta != 0 && (c.v.rotary <= 0 || c.v.rotary%2 != 0) {
 		return fmt.Errorf("field head_dim: %d of %d values are turned by rotary positions, the number must be even and positive", c.v.rotary, c.HeadDim)
 	}

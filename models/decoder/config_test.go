@@ -131,6 +131,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		"longrope":             {with(t, tinyLlama, m{"rope_parameters": m{"rope_type": "longrope"}}), `field rope_scaling: type "longrope"`},
 		"scaling without much": {with(t, tinyLlama, m{"rope_scaling": m{"type": "linear"}}), "field rope_scaling.factor: 0"},
 		"half a llama3":        {with(t, tinyLlama, m{"rope_parameters": m{"rope_type": "llama3", "factor": 8}}), "low_freq_factor"},
+		"negative theta":       {with(t, tinyLlama, m{"rope_theta": -1}), "field rope_theta: -1"},
 		"no rotary values":     {with(t, tinyLlama, m{"partial_rotary_factor": 0.25}), "field head_dim: 1 of 4"},
 		"too many turned":      {with(t, tinyLlama, m{"partial_rotary_factor": 1.5}), "field partial_rotary_factor: 1.5"},
 		"negative window":      {with(t, tinyLlama, m{"architectures": []string{"MistralForCausalLM"}, "num_key_value_heads": 2, "sliding_window": -1}), "field sliding_window: -1"},
