@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,13 +13,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/models/decoder"
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/schemas"
 )
 
 func demo(t *testing.T) *engine.Engine {
+	return open(t, filepath.Join("..", "..", "data", "models", "sage"))
+}
+
+func open(t *testing.T, dir string) *engine.Engine {
 	t.Helper()
-	e, err := engine.Open(filepath.Join("..", "..", "data", "models", "sage"), engine.Options{BatchRows: 1})
+	e, err := engine.Open(dir, engine.Options{BatchRows: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,5 +164,54 @@ func TestContinue(t *testing.T) {
 	}
 	if _, err := Continue(ctx, e, Question{MaxTokens: 3}); err == nil {
 		t.Error("nothing was continued")
+	}
+}
+
+// TestEveryArchitectureInTheEngine: what each kind of model continues greedily, with the cache, is what it prefers when
+// the same text is read at once, past its window.
+func TestEveryArchitectureInTheEngine(t *testing.T) {
+	tokenizer := filepath.Join("..", "..", "data", "tokenizers", "llama")
+	shape := `"vocab_size":768,"hidden_size":32,"intermediate_size":48,"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"max_position_embeddings":128`
+	for name, more := range map[string]string{
+		"LlamaForCausalLM":   `,"attention_bias":true,"rope_scaling":{"rope_type":"llama3","factor":4,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":32}`,
+		"MistralForCausalLM": `,"sliding_window":5`,
+		"Qwen2ForCausalLM":   `,"use_sliding_window":true,"sliding_window":6,"max_window_layers":1`,
+		"Qwen3ForCausalLM":   `,"head_dim":16`,
+		"Phi3ForCausalLM":    `,"sliding_window":7`,
+		"GemmaForCausalLM":   `,"head_dim":10`,
+		"GPTNeoXForCausalLM": ``,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := decoder.ParseConfig([]byte(`{"architectures":["` + name + `"],` + shape + more + `}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			store, err := decoder.InitStore(c, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS(tokenizer)); err != nil {
+				t.Fatal(err)
+			}
+			if err := decoder.SaveStore(store, c, dir, "float32"); err != nil {
+				t.Fatal(err)
+			}
+			e := open(t, dir)
+			s, err := Continue(context.Background(), e, Question{Prompt: "Tell me", Greedy: true, MaxTokens: 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := Score(context.Background(), e, Row{IDs: append(append([]int32{}, s.PromptIDs...), s.IDs...)}, Options{TopK: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range s.IDs {
+				at := len(s.PromptIDs) - 1 + i
+				if best, taken := got.TopLogProbs[at][0], got.TokenLogProbs[at]; best-taken > 1e-4 {
+					t.Errorf("token %d: log-prob %g, the most probable has %g", i, taken, best)
+				}
+			}
+		})
 	}
 }
