@@ -5,7 +5,7 @@
 // reads flags, prints errors on one line and sets the exit status (0 done, 1 failed, 2 wrong usage). Started by a Beam
 // runner with --worker it is the worker binary.
 //
-// It trains nothing: that is profuser-trainer.
+// It trains nothing: that is profuser-trainer. The commands score and sample look at one model (package models/probe).
 package main
 
 import (
@@ -89,7 +89,7 @@ func newRoot(ran *bool) *cobra.Command {
 		PersistentPreRun: func(*cobra.Command, []string) { *ran = true },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newInit(), newRun(), newReport(), newTokenize(), newDetokenize(), newChatRender())
+	root.AddCommand(newInit(), newRun(), newReport(), newTokenize(), newDetokenize(), newChatRender(), newScore(), newSample())
 	for _, step := range pipelines.Steps {
 		root.AddCommand(newStep(step))
 	}

@@ -15,10 +15,10 @@ type architecture struct {
 	fields [6]string
 	// tensors lists every weight with its shape.
 	tensors func(c Config) map[string][]int
-	// embedding and norm are the names of the token embedding and of the last norm.
-	embedding, norm string
-	block           func(p *pass, x *Node, layer int) *Node
-	finalNorm       func(p *pass, x *Node, name string) *Node
+	// embedding, norm and head are the names of the token embedding, of the last norm and of an untied output head.
+	embedding, norm, head string
+	block                 func(p *pass, x *Node, layer int) *Node
+	finalNorm             func(p *pass, x *Node, name string) *Node
 	// bias adds to the attention scores by distance; nil for none.
 	bias   func(p *pass) *Node
 	reward bool
@@ -26,10 +26,32 @@ type architecture struct {
 
 // architectures is the table: a new one is a file and a row.
 var architectures = map[string]*architecture{
-	"LlamaForCausalLM":               llamaArchitecture,
-	"LlamaForSequenceClassification": asReward(llamaArchitecture),
-	"MptForCausalLM":                 mptArchitecture,
-	"MPTForCausalLM":                 mptArchitecture,
+	"LlamaForCausalLM":                 llama,
+	"LlamaForSequenceClassification":   asReward(llama),
+	"MistralForCausalLM":               mistral,
+	"MistralForSequenceClassification": asReward(mistral),
+	"Qwen2ForCausalLM":                 qwen2,
+	"Qwen2ForSequenceClassification":   asReward(qwen2),
+	"Qwen3ForCausalLM":                 qwen3,
+	"Qwen3ForSequenceClassification":   asReward(qwen3),
+	"Phi3ForCausalLM":                  phi3,
+	"Phi3ForSequenceClassification":    asReward(phi3),
+	"GemmaForCausalLM":                 gemma,
+	"GemmaForSequenceClassification":   asReward(gemma),
+	"GPTNeoXForCausalLM":               neoxArchitecture,
+	"MptForCausalLM":                   mptArchitecture,
+	"MPTForCausalLM":                   mptArchitecture,
+}
+
+// tensorList are tensors' shapes by name.
+type tensorList map[string][]int
+
+// linear adds a matrix [out, in], and its bias [out] if there is one.
+func (t tensorList) linear(name string, out, in int, bias bool) {
+	t[name+".weight"] = []int{out, in}
+	if bias {
+		t[name+".bias"] = []int{out}
+	}
 }
 
 // asReward is the same decoder with a scalar head in place of the logits.

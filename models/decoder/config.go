@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
 )
 
 // Config is a model's shape, read from config.json.
@@ -30,7 +34,7 @@ type Config struct {
 	FFN int
 	// Epsilon of the norms.
 	Epsilon float64
-	// RopeTheta is the base of the rotary embedding (Llama).
+	// RopeTheta is the base of the rotary embedding; 0 for none (MPT).
 	RopeTheta float64
 	// AlibiBiasMax scales the ALiBi slopes (MPT); 8 by default. We heed other values as the original MPT code does;
 	// transformers 5.23 ignores them.
@@ -40,7 +44,49 @@ type Config struct {
 	// Tied is true when the embedding is also the output head.
 	Tied bool
 
+	v   variant
 	raw map[string]any // config.json as read, so that saving keeps keys that we do not use
+}
+
+// variant is what a model does otherwise than the plain Llama or MPT.
+type variant struct {
+	activation string // of the feed-forward layer, a key of activations
+	// attention of Llama-like models: biases of the projections in and out, a norm over each query and key head, one
+	// fused matrix for query, key and value and one for gate and up
+	qkvBias, outBias, qkNorm, fused bool
+	ffnBias                         bool
+	normPlusOne                     bool        // norms multiply by 1 + weight
+	embeddingScale                  float64     // multiplies the embedding; 0 is none
+	rotary                          int         // values of a head that positions turn
+	scaling                         ropeScaling // of the angles
+	window                          int         // keys that a query of a windowed layer sees, itself included; 0 is all
+	windowed                        func(layer int) bool
+	parallel                        bool    // attention and feed-forward layer read the same input (GPT-NeoX)
+	clip                            float64 // bounds query, key and value (MPT); 0 is none
+	scoreScale                      float64 // multiplies the attention scores; 0 is 1/√C
+}
+
+// windowOf is a layer's window; 0 is none.
+func (v variant) windowOf(layer int) int {
+	if v.window == 0 || (v.windowed != nil && !v.windowed(layer)) {
+		return 0
+	}
+	return v.window
+}
+
+// Plain says whether the model is a Llama or an MPT without options: no biases, scaled positions, windows, other
+// activations, clipping or scales.
+func (c Config) Plain() bool {
+	v := c.v
+	want := variant{activation: "silu", rotary: c.HeadDim}
+	switch {
+	case c.AlibiBiasMax != 0:
+		want = variant{activation: "gelu"}
+	case v.scaling.scaled():
+		return false
+	}
+	v.scaling, v.windowed = ropeScaling{}, nil
+	return reflect.DeepEqual(v, want)
 }
 
 // Context is the longest sequence in tokens.
@@ -111,8 +157,20 @@ func (c Config) validate(fields [6]string) error {
 	if c.Heads%c.KVHeads != 0 {
 		return fmt.Errorf("field %s: %d heads cannot share %d key-value heads, the second must divide the first", fields[3], c.Heads, c.KVHeads)
 	}
-	if c.HeadDim <= 0 || (c.RopeTheta != 0 && c.HeadDim%2 != 0) {
-		return fmt.Errorf("field head_dim: %d must be positive, and even for rotary positions", c.HeadDim)
+	if c.HeadDim <= 0 {
+		return fmt.Errorf("field head_dim: %d must be positive", c.HeadDim)
+	}
+	if c.RopeTheta < 0 {
+		return fmt.Errorf("field rope_theta: %g must be positive", c.RopeTheta)
+	}
+	if c.RopeTheta != 0 && (c.v.rotary <= 0 || c.v.rotary%2 != 0) {
+		return fmt.Errorf("field head_dim: %d of %d values are turned by rotary positions, the number must be even and positive", c.v.rotary, c.HeadDim)
+	}
+	if activations[c.v.activation] == nil {
+		return fmt.Errorf("field hidden_act: %q is not supported; known: %s", c.v.activation, strings.Join(slices.Sorted(maps.Keys(activations)), ", "))
+	}
+	if c.v.window < 0 {
+		return fmt.Errorf("field sliding_window: %d must not be negative", c.v.window)
 	}
 	return nil
 }

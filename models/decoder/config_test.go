@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,7 +59,17 @@ func TestParseConfig(t *testing.T) {
 		})},
 		"llama, new theta": {with(t, tinyLlama, m{"rope_parameters": m{"rope_theta": 7e4, "rope_type": "default"}}), changed(llama, func(c *Config) { c.RopeTheta = 7e4 })},
 		"llama, grouped":   {with(t, tinyLlama, m{"num_key_value_heads": 2, "head_dim": 6}), changed(llama, func(c *Config) { c.KVHeads, c.HeadDim = 2, 6 })},
-		"mpt, defaults":    {tinyMPT, mpt},
+		"mistral, no window": {
+			with(t, tinyLlama, m{"architectures": []string{"MistralForCausalLM"}, "num_key_value_heads": 2, "sliding_window": nil}),
+			changed(llama, func(c *Config) { c.Architecture, c.KVHeads, c.MaxPositions = "MistralForCausalLM", 2, 131072 }),
+		},
+		"gemma, defaults": {
+			with(t, tinyLlama, m{"architectures": []string{"GemmaForCausalLM"}, "num_key_value_heads": 1}),
+			changed(llama, func(c *Config) {
+				c.Architecture, c.KVHeads, c.HeadDim, c.MaxPositions, c.Tied = "GemmaForCausalLM", 1, 256, 8192, true
+			}),
+		},
+		"mpt, defaults": {tinyMPT, mpt},
 		"mpt, all given": {with(t, tinyMPT, m{
 			"expansion_ratio": 2, "layer_norm_epsilon": 1e-6, "no_bias": true, "logit_scale": nil, "tie_word_embeddings": true,
 			"attn_config": m{"alibi": true, "alibi_bias_max": 4, "clip_qkv": nil, "softmax_scale": nil, "prefix_lm": false},
@@ -77,12 +88,36 @@ func TestParseConfig(t *testing.T) {
 	}
 }
 
+// TestPlain: what the trainer's backward pass may be asked to do.
+func TestPlain(t *testing.T) {
+	type m = map[string]any
+	for name, c := range map[string]struct {
+		config string
+		plain  bool
+	}{
+		"llama": {tinyLlama, true}, "mpt": {tinyMPT, true},
+		"dynamic":      {with(t, tinyLlama, m{"rope_scaling": m{"type": "dynamic", "factor": 2}}), true},
+		"linear":       {with(t, tinyLlama, m{"rope_scaling": m{"type": "linear", "factor": 2}}), false},
+		"bias":         {with(t, tinyLlama, m{"attention_bias": true}), false},
+		"ffn bias":     {with(t, tinyLlama, m{"mlp_bias": true}), false},
+		"activation":   {with(t, tinyLlama, m{"hidden_act": "gelu"}), false},
+		"partial":      {with(t, tinyLlama, m{"partial_rotary_factor": 0.5}), false},
+		"clip":         {with(t, tinyMPT, m{"attn_config": m{"clip_qkv": 6}}), false},
+		"scale":        {with(t, tinyMPT, m{"attn_config": m{"softmax_scale": 0.5}}), false},
+		"other biases": {with(t, tinyMPT, m{"attn_config": m{"alibi_bias_max": 4}}), true},
+	} {
+		if got := parse(t, c.config).Plain(); got != c.plain {
+			t.Errorf("%s: plain is %v", name, got)
+		}
+	}
+}
+
 func TestParseConfigRefuses(t *testing.T) {
 	type m = map[string]any
 	for name, c := range map[string]struct{ config, want string }{
 		"no JSON":              {`{`, "unexpected end"},
 		"no architectures":     {`{"vocab_size":1}`, "field architectures"},
-		"unknown architecture": {`{"architectures":["GPT2LMHeadModel"]}`, "known: LlamaForCausalLM, LlamaForSequenceClassification, MPTForCausalLM, MptForCausalLM"},
+		"unknown architecture": {`{"architectures":["GPT2LMHeadModel"]}`, "known: GPTNeoXForCausalLM, GemmaForCausalLM, GemmaForSequenceClassification, LlamaForCausalLM"},
 		"text for a number":    {with(t, tinyLlama, m{"vocab_size": "many"}), "vocab_size"},
 		"no vocabulary":        {with(t, tinyLlama, m{"vocab_size": nil}), "field vocab_size: 0"},
 		"no width":             {with(t, tinyLlama, m{"hidden_size": nil}), "field hidden_size: 0"},
@@ -91,19 +126,26 @@ func TestParseConfigRefuses(t *testing.T) {
 		"no feed-forward":      {with(t, tinyLlama, m{"intermediate_size": nil}), "field intermediate_size"},
 		"uneven groups":        {with(t, tinyLlama, m{"num_key_value_heads": 3}), "field num_key_value_heads: 4 heads cannot share 3"},
 		"odd head":             {with(t, tinyLlama, m{"head_dim": 5}), "field head_dim: 5"},
-		"activation":           {with(t, tinyLlama, m{"hidden_act": "gelu"}), "field hidden_act"},
-		"bias":                 {with(t, tinyLlama, m{"attention_bias": true}), "attention_bias"},
-		"old scaling":          {with(t, tinyLlama, m{"rope_scaling": m{"type": "linear", "factor": 2}}), "field rope_scaling"},
-		"new scaling":          {with(t, tinyLlama, m{"rope_parameters": m{"rope_type": "llama3"}}), "field rope_scaling"},
+		"activation":           {with(t, tinyLlama, m{"hidden_act": "relu6"}), `field hidden_act: "relu6"`},
+		"yarn":                 {with(t, tinyLlama, m{"rope_scaling": m{"type": "yarn", "factor": 2}}), `field rope_scaling: type "yarn"`},
+		"longrope":             {with(t, tinyLlama, m{"rope_parameters": m{"rope_type": "longrope"}}), `field rope_scaling: type "longrope"`},
+		"scaling without much": {with(t, tinyLlama, m{"rope_scaling": m{"type": "linear"}}), "field rope_scaling.factor: 0"},
+		"half a llama3":        {with(t, tinyLlama, m{"rope_parameters": m{"rope_type": "llama3", "factor": 8}}), "low_freq_factor"},
+		"negative theta":       {with(t, tinyLlama, m{"rope_theta": -1}), "field rope_theta: -1"},
+		"no rotary values":     {with(t, tinyLlama, m{"partial_rotary_factor": 0.25}), "field head_dim: 1 of 4"},
+		"too many turned":      {with(t, tinyLlama, m{"partial_rotary_factor": 1.5}), "field partial_rotary_factor: 1.5"},
+		"negative window":      {with(t, tinyLlama, m{"architectures": []string{"MistralForCausalLM"}, "num_key_value_heads": 2, "sliding_window": -1}), "field sliding_window: -1"},
+		"chunked layers":       {with(t, tinyLlama, m{"architectures": []string{"Qwen2ForCausalLM"}, "layer_types": []string{"chunked_attention"}}), "field layer_types[0]"},
+		"neox width":           {with(t, tinyLlama, m{"architectures": []string{"GPTNeoXForCausalLM"}, "hidden_size": 18}), "field num_attention_heads: 4 must divide"},
 		"mpt width":            {with(t, tinyMPT, m{"d_model": 18}), "field n_heads: 4 must divide d_model 18"},
 		"mpt no width":         {with(t, tinyMPT, m{"d_model": nil}), "field d_model: 0"},
 		"mpt expansion":        {with(t, tinyMPT, m{"expansion_ratio": 0}), "field expansion_ratio: 0"},
 		"mpt bias":             {with(t, tinyMPT, m{"no_bias": false}), "field no_bias"},
 		"mpt positions":        {with(t, tinyMPT, m{"attn_config": m{"alibi": false}}), "field attn_config.alibi"},
-		"mpt clip":             {with(t, tinyMPT, m{"attn_config": m{"clip_qkv": 6}}), "field attn_config.clip_qkv"},
+		"mpt clip":             {with(t, tinyMPT, m{"attn_config": m{"clip_qkv": -6}}), "field attn_config.clip_qkv"},
 		"mpt norms":            {with(t, tinyMPT, m{"attn_config": m{"qk_ln": true}}), "field attn_config.qk_ln"},
 		"mpt prefix":           {with(t, tinyMPT, m{"attn_config": m{"prefix_lm": true}}), "field attn_config.prefix_lm"},
-		"mpt softmax scale":    {with(t, tinyMPT, m{"attn_config": m{"softmax_scale": 0.5}}), "field attn_config.softmax_scale"},
+		"mpt softmax scale":    {with(t, tinyMPT, m{"attn_config": m{"softmax_scale": -0.5}}), "field attn_config.softmax_scale"},
 		"mpt logit scale":      {with(t, tinyMPT, m{"logit_scale": "inv_sqrt_d_model"}), "field logit_scale"},
 		"mpt untied":           {with(t, tinyMPT, m{"tie_word_embeddings": false}), "field tie_word_embeddings"},
 	} {
@@ -130,7 +172,7 @@ func TestParseConfigRefuses(t *testing.T) {
 func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte(tinyLlama))
 	f.Add([]byte(tinyMPT))
-	for _, name := range append(goldenModels, "llama-reward") {
+	for _, name := range slices.Concat(goldenModels, goldenRewards) {
 		b, err := os.ReadFile(filepath.Join("testdata", name, "config.json"))
 		if err != nil {
 			f.Fatal(err)

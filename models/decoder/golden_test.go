@@ -1,6 +1,7 @@
 package decoder
 
 import (
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -68,7 +69,25 @@ func distance(want, got []float32) (worst, largest float64) {
 	return worst, largest
 }
 
-var goldenModels = []string{"llama", "llama-gqa", "llama-bfloat16-shards", "llama-float16-wide", "mpt", "mpt-six-heads"}
+var goldenModels = []string{
+	"llama", "llama-gqa", "llama-bfloat16-shards", "llama-float16-wide", "llama-biases", "llama-linear", "llama-dynamic", "llama-llama3",
+	"mistral", "qwen2", "qwen2-window", "qwen3", "qwen3-biases", "phi3", "gemma", "neox", "neox-sequential",
+	"mpt", "mpt-six-heads", "mpt-options",
+}
+
+var goldenRewards = []string{"llama-reward", "mistral-reward", "qwen2-reward", "qwen3-reward", "phi3-reward", "gemma-reward"}
+
+// TestEveryArchitectureHasAGolden: a row of the table is a claim to compute what transformers does.
+func TestEveryArchitectureHasAGolden(t *testing.T) {
+	missing := maps.Clone(architectures)
+	delete(missing, "MPTForCausalLM") // the original code's name for the same
+	for _, name := range slices.Concat(goldenModels, goldenRewards) {
+		delete(missing, loadGolden(t, name).config.Architecture)
+	}
+	if len(missing) > 0 {
+		t.Errorf("no golden model of %v: add one to testdata/make_golden.py", slices.Sorted(maps.Keys(missing)))
+	}
+}
 
 func TestLogitsEqualTransformers(t *testing.T) {
 	for _, name := range goldenModels {
@@ -93,12 +112,14 @@ func (g golden) compareLogits(t *testing.T, got []float32) {
 }
 
 func TestRewardEqualsTransformers(t *testing.T) {
-	g := loadGolden(t, "llama-reward")
-	m := New(g.config)
-	last := tensors.FromFlatDataAndDimensions([]int32{12, 6}, 2)
-	got := call(t, testBackend(t), g.store, func(s *model.Scope, in []*Node) []*Node { return []*Node{m.Reward(s, in[0], in[1])} }, g.batch(), last)
-	if worst, largest := distance(g.want["reward"], got); worst > 2e-5 || largest < 0.05 {
-		t.Errorf("rewards %v, transformers has %v", got, g.want["reward"])
+	for _, name := range goldenRewards {
+		g := loadGolden(t, name)
+		m := New(g.config)
+		last := tensors.FromFlatDataAndDimensions([]int32{12, 6}, 2)
+		got := call(t, testBackend(t), g.store, func(s *model.Scope, in []*Node) []*Node { return []*Node{m.Reward(s, in[0], in[1])} }, g.batch(), last)
+		if worst, largest := distance(g.want["reward"], got); worst > 2e-5 || largest < 0.05 {
+			t.Errorf("%s: rewards %v, transformers has %v", name, got, g.want["reward"])
+		}
 	}
 }
 

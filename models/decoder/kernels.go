@@ -8,7 +8,8 @@ import (
 // Xeon with AVX-512, Go 1.26.8, compute v0.1.6).
 //
 // A product of fewer than smallProduct multiplications with a transposed right side takes a horizontal sum for each
-// result, about 100 ns; not transposed and with more than vectorWidth columns it takes none.
+// result, 100 to 170 ns; not transposed and with more than vectorWidth columns it takes none. Transposing takes 4 ns an
+// element, so for w it is worth it only if each of its n columns is used by enough rows: n <= manyColumns·t.
 //
 // Exp and Logistic call math.Exp, whose assembly takes a microsecond, not ten nanoseconds, while the upper halves of the
 // vector registers are in use, as a product leaves them. math.Expm1 is plain Go and does not suffer. GoMLX has no
@@ -16,6 +17,7 @@ import (
 const (
 	smallProduct = 4 << 20
 	vectorWidth  = 16
+	manyColumns  = 40
 )
 
 // TimesTransposed is x [T, n] by w [m, n] transposed: [T, m]. A row of the result does not depend on its place: what is
@@ -25,7 +27,7 @@ func TimesTransposed(x, w *Node) *Node {
 	if t*n*m < smallProduct {
 		vectors := func(n int) bool { return n > vectorWidth && n%vectorWidth == 0 }
 		switch {
-		case vectors(m) && (m <= t || !vectors(t)):
+		case vectors(m) && n <= manyColumns*t && (m <= t || !vectors(t)):
 			return Dot(x, Transpose(w, 0, 1)).General([]int{1}, nil, []int{0}, nil)
 		case vectors(t):
 			return Transpose(Dot(w, Transpose(x, 0, 1)).General([]int{1}, nil, []int{0}, nil), 0, 1)

@@ -55,7 +55,10 @@ func (m *Model) run(p *pass, tokens *Node) *Node {
 	if p.starts != nil {
 		p.keys = p.cache[0].V.Shape().Dimensions[2]
 	}
-	x := Gather(p.weight(m.a.embedding), Reshape(tokens, p.b*p.s, 1))
+	x := Gather(p.weight(m.a.embedding+".weight"), Reshape(tokens, p.b*p.s, 1))
+	if scale := m.c.v.embeddingScale; scale != 0 {
+		x = MulScalar(x, scale)
+	}
 	for l := range m.c.Layers {
 		x = m.a.block(p, x, l)
 	}
@@ -67,7 +70,7 @@ func (m *Model) Head(scope *model.Scope, hidden *Node) *Node {
 	p := &pass{c: m.c, a: m.a, g: hidden.Graph(), scope: scope}
 	name := m.a.embedding
 	if !m.c.Tied {
-		name = "lm_head.weight"
+		name = m.a.head
 	}
 	d := hidden.Shape().Dimensions
 	n := hidden.Shape().Size() / m.c.Dim
@@ -95,5 +98,5 @@ func (m *Model) RewardHead(scope *model.Scope, hidden, last *Node) *Node {
 	p := &pass{c: m.c, a: m.a, g: g, scope: scope}
 	row := Add(MulScalar(Iota(g, shapes.Make(dtypes.Int32, d[0]), 0), float64(d[1])), last)
 	picked := Gather(Reshape(hidden, d[0]*d[1], d[2]), Reshape(row, d[0], 1))
-	return Reshape(p.linear(picked, "score.weight"), d[0])
+	return Reshape(p.linear(picked, "score"), d[0])
 }

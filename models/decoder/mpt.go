@@ -15,8 +15,8 @@ var mptArchitecture = &architecture{
 	parse:     parseMPT,
 	fields:    [6]string{"d_model", "n_layers", "n_heads", "n_heads", "expansion_ratio", "max_seq_len"},
 	tensors:   mptTensors,
-	embedding: "transformer.wte.weight",
-	norm:      "transformer.norm_f.weight",
+	embedding: "transformer.wte",
+	norm:      "transformer.norm_f",
 	block:     mptBlock,
 	finalNorm: (*pass).layerNorm,
 	bias:      (*pass).alibi,
@@ -41,7 +41,7 @@ func parseMPT(b []byte) (Config, error) {
 			ClipQKV float64 `json:"clip_qkv"`
 			QKLayer bool    `json:"qk_ln"`
 			Prefix  bool    `json:"prefix_lm"`
-			Scale   any     `json:"softmax_scale"`
+			Scale   float64 `json:"softmax_scale"`
 		} `json:"attn_config"`
 	}{Expansion: 4, Context: 2048, Epsilon: 1e-5}
 	x.Attention.BiasMax = 8
@@ -53,14 +53,14 @@ func parseMPT(b []byte) (Config, error) {
 		return Config{}, fmt.Errorf("field no_bias: biases are not supported")
 	case x.Attention.Alibi != nil && !*x.Attention.Alibi:
 		return Config{}, fmt.Errorf("field attn_config.alibi: learned positions are not supported")
-	case x.Attention.ClipQKV != 0:
-		return Config{}, fmt.Errorf("field attn_config.clip_qkv: clipping is not supported")
+	case x.Attention.ClipQKV < 0:
+		return Config{}, fmt.Errorf("field attn_config.clip_qkv: %g must not be negative", x.Attention.ClipQKV)
 	case x.Attention.QKLayer:
 		return Config{}, fmt.Errorf("field attn_config.qk_ln: norms of query and key are not supported")
 	case x.Attention.Prefix:
 		return Config{}, fmt.Errorf("field attn_config.prefix_lm: attention to later tokens is not supported")
-	case x.Attention.Scale != nil:
-		return Config{}, fmt.Errorf("field attn_config.softmax_scale: a scale other than 1/sqrt(head width) is not supported")
+	case x.Attention.Scale < 0:
+		return Config{}, fmt.Errorf("field attn_config.softmax_scale: %g must not be negative", x.Attention.Scale)
 	case x.LogitScale != nil:
 		return Config{}, fmt.Errorf("field logit_scale: scaled logits are not supported")
 	case x.Tied != nil && !*x.Tied:
@@ -71,6 +71,7 @@ func parseMPT(b []byte) (Config, error) {
 	return Config{
 		Vocab: x.Vocab, Dim: x.Dim, Layers: x.Layers, Heads: x.Heads, KVHeads: x.Heads, HeadDim: x.Dim / x.Heads,
 		FFN: int(x.Expansion * float64(x.Dim)), Epsilon: x.Epsilon, AlibiBiasMax: x.Attention.BiasMax, MaxPositions: x.Context, Tied: true,
+		v: variant{activation: "gelu", clip: x.Attention.ClipQKV, scoreScale: x.Attention.Scale},
 	}, nil
 }
 
@@ -93,15 +94,18 @@ func mptTensors(c Config) map[string][]int {
 // mptBlock maps x [T, D] to [T, D].
 func mptBlock(p *pass, x *Node, layer int) *Node {
 	name := mptLayer(layer)
-	h := p.layerNorm(x, name+"norm_1.weight")
+	h := p.layerNorm(x, name+"norm_1")
 	w := p.weight(name + "attn.Wqkv.weight")
 	part := func(i int) *Node {
-		return p.heads(TimesTransposed(h, SliceAxis(w, 0, AxisRange(i*p.c.Dim, (i+1)*p.c.Dim))), p.c.Heads)
+		y := TimesTransposed(h, SliceAxis(w, 0, AxisRange(i*p.c.Dim, (i+1)*p.c.Dim)))
+		if bound := p.c.v.clip; bound != 0 {
+			y = ClipScalar(y, -bound, bound)
+		}
+		return p.heads(y, p.c.Heads)
 	}
-	x = Add(x, p.linear(p.attend(part(0), part(1), part(2), layer), name+"attn.out_proj.weight"))
-	h = p.linear(p.layerNorm(x, name+"norm_2.weight"), name+"ffn.up_proj.weight")
-	h = Mul(MulScalar(h, 0.5), OnePlus(Erf(MulScalar(h, 1/math.Sqrt2))))
-	return Add(x, p.linear(h, name+"ffn.down_proj.weight"))
+	x = Add(x, p.linear(p.attend(part(0), part(1), part(2), layer), name+"attn.out_proj"))
+	h = p.activate(p.linear(p.layerNorm(x, name+"norm_2"), name+"ffn.up_proj"))
+	return Add(x, p.linear(h, name+"ffn.down_proj"))
 }
 
 // alibi is slope_h · (k - (N-1)) as [1, H, 1, N] over the N key positions: the bias by distance up to a constant a row,

@@ -26,8 +26,8 @@ type pass struct {
 	places  int
 	// cache holds one entry a layer, made or replaced as the pass goes; nil without a cache.
 	cache []KV
-	// scoreBias is added to the attention scores [B, H, S, N]: mask and position bias.
-	scoreBias *Node
+	// scoreBias is added to the attention scores [B, H, S, N]: mask and position bias, by window.
+	scoreBias map[int]*Node
 	cos, sin  *Node
 }
 
@@ -48,19 +48,52 @@ func (p *pass) weight(name string) *Node {
 	return v.NodeValue(p.g)
 }
 
-// linear multiplies x [T, in] by a named weight.
-func (p *pass) linear(x *Node, name string) *Node { return TimesTransposed(x, p.weight(name)) }
-
-// rmsNorm is x / sqrt(mean(x²) + ε) · weight.
-func (p *pass) rmsNorm(x *Node, name string) *Node {
-	root := Sqrt(AddScalar(ReduceAndKeep(Square(x), ReduceMean, -1), p.c.Epsilon)) // Rsqrt has no gradient in GoMLX
-	return Mul(Mul(x, Inverse(root)), ExpandLeftToRank(p.weight(name), 2))
+// linear multiplies x [T, in] by a named matrix, name.weight, and adds name.bias where there is one.
+func (p *pass) linear(x *Node, name string) *Node {
+	return p.addBias(TimesTransposed(x, p.weight(name+".weight")), name)
 }
 
-// layerNorm is (x - mean) / sqrt(variance + ε) · weight, without bias.
+// addBias adds name.bias to x [T, n] where the model has one.
+func (p *pass) addBias(x *Node, name string) *Node {
+	if p.scope.Store().GetVariable(Path(name+".bias")) == nil {
+		return x
+	}
+	return Add(x, ExpandLeftToRank(p.weight(name+".bias"), 2))
+}
+
+// rmsNorm is x / sqrt(mean(x²) + ε) · weight, or · (1 + weight) in Gemma, over the last axis.
+func (p *pass) rmsNorm(x *Node, name string) *Node {
+	w := p.weight(name + ".weight")
+	if p.c.v.normPlusOne {
+		w = OnePlus(w)
+	}
+	root := Sqrt(AddScalar(ReduceAndKeep(Square(x), ReduceMean, -1), p.c.Epsilon)) // Rsqrt has no gradient in GoMLX
+	return Mul(Mul(x, Inverse(root)), ExpandLeftToRank(w, x.Rank()))
+}
+
+// layerNorm is (x - mean) / sqrt(variance + ε) · weight + bias, the last where there is one.
 func (p *pass) layerNorm(x *Node, name string) *Node {
 	x = Sub(x, ReduceAndKeep(x, ReduceMean, -1))
-	return p.rmsNorm(x, name)
+	return p.addBias(p.rmsNorm(x, name), name)
+}
+
+// activate is the feed-forward layer's activation.
+func (p *pass) activate(x *Node) *Node { return activations[p.c.v.activation](x) }
+
+// activations by the names of transformers. The tanh of the approximate GELU is written by its sigmoid:
+// (1 + tanh(u))/2 = σ(2u).
+var activations = map[string]func(*Node) *Node{
+	"silu":              func(x *Node) *Node { return Mul(x, FastSigmoid(x)) },
+	"gelu":              func(x *Node) *Node { return Mul(MulScalar(x, 0.5), OnePlus(Erf(MulScalar(x, 1/math.Sqrt2)))) },
+	"gelu_pytorch_tanh": tanhGELU,
+	"gelu_new":          tanhGELU,
+	"gelu_fast":         tanhGELU,
+}
+
+// tanhGELU is x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2. Source: Hendrycks and Gimpel 2016 (arXiv 1606.08415).
+func tanhGELU(x *Node) *Node {
+	u := Mul(x, AddScalar(MulScalar(Square(x), 0.044715), 1))
+	return Mul(x, FastSigmoid(MulScalar(u, 2*math.Sqrt(2/math.Pi))))
 }
 
 // heads cuts [T, n·C] into [B, n, S, C].
@@ -68,42 +101,16 @@ func (p *pass) heads(x *Node, n int) *Node {
 	return TransposeAllAxes(Reshape(x, p.b, p.s, n, p.c.HeadDim), 0, 2, 1, 3)
 }
 
-// rope turns each head x [B, n, S, C] by its positions, halves paired as in Hugging Face's rotate_half.
-func (p *pass) rope(x *Node) *Node {
-	if p.cos == nil {
-		p.angles()
-	}
-	half := p.c.HeadDim / 2
-	left, right := SliceAxis(x, -1, AxisRange(0, half)), SliceAxis(x, -1, AxisRange(half, 2*half))
-	return Concatenate([]*Node{Sub(Mul(left, p.cos), Mul(right, p.sin)), Add(Mul(right, p.cos), Mul(left, p.sin))}, -1)
-}
-
-// angles makes cos and sin of position · θ^(-2i/C), [1 or B, 1, S, C/2].
-func (p *pass) angles() {
-	half := p.c.HeadDim / 2
-	inverse := make([]float32, half)
-	for i := range inverse {
-		inverse[i] = float32(math.Pow(p.c.RopeTheta, -2*float64(i)/float64(p.c.HeadDim)))
-	}
-	angle := Mul(ConvertDType(p.positions(), dtypes.Float32), Reshape(Const(p.g, inverse), 1, 1, 1, half))
-	p.cos, p.sin = Cos(angle), Sin(angle)
-}
-
-// positions of the queries, [1 or B, 1, S, 1] int32.
-func (p *pass) positions() *Node {
-	at := Iota(p.g, shapes.Make(dtypes.Int32, 1, 1, p.s, 1), 2)
-	if p.starts == nil {
-		return at
-	}
-	return Add(at, Reshape(p.starts, p.b, 1, 1, 1))
-}
-
-// attend is softmax(q·kᵀ/√C + bias)·v for q [B, H, S, C] and k, v [B, K, S, C], giving [T, H·C]. The H/K query heads of
+// attend is softmax(scale·q·kᵀ + bias)·v, scale being 1/√C if not given, for q [B, H, S, C] and k, v [B, K, S, C], giving [T, H·C]. The H/K query heads of
 // a group are stacked along the positions, so that keys and values are never repeated.
 func (p *pass) attend(q, k, v *Node, layer int) *Node {
 	c := p.c
 	stacked := c.Heads / c.KVHeads * p.s
-	q = Reshape(MulScalar(q, 1/math.Sqrt(float64(c.HeadDim))), p.b, c.KVHeads, stacked, c.HeadDim)
+	scale := c.v.scoreScale
+	if scale == 0 {
+		scale = 1 / math.Sqrt(float64(c.HeadDim))
+	}
+	q = Reshape(MulScalar(q, scale), p.b, c.KVHeads, stacked, c.HeadDim)
 	var scores *Node
 	if p.starts != nil {
 		p.cache[layer] = p.cache[layer].write(k, v, p.starts)
@@ -115,22 +122,72 @@ func (p *pass) attend(q, k, v *Node, layer int) *Node {
 		}
 		scores = Dot(q, k).General([]int{3}, []int{0, 1}, []int{3}, []int{0, 1})
 	}
-	scores = Add(Reshape(scores, p.b, c.Heads, p.s, p.keys), p.bias())
+	scores = Add(Reshape(scores, p.b, c.Heads, p.s, p.keys), p.bias(c.v.windowOf(layer)))
 	weights := Reshape(Softmax(scores, -1), p.b, c.KVHeads, stacked, p.keys)
 	out := Dot(weights, v).General([]int{3}, []int{0, 1}, []int{2}, []int{0, 1})
 	out = TransposeAllAxes(Reshape(out, p.b, c.Heads, p.s, c.HeadDim), 0, 2, 1, 3)
 	return Reshape(out, p.b*p.s, c.Heads*c.HeadDim)
 }
 
-// bias is the causal mask, -1e9 at later keys, plus the architecture's own; the same for all layers.
-func (p *pass) bias() *Node {
-	if p.scoreBias != nil {
-		return p.scoreBias
+// bias is the causal mask, -1e9 at later keys and at those a window or more before, plus the architecture's own; the
+// same for all layers of one window, 0 being none.
+func (p *pass) bias(window int) *Node {
+	if b := p.scoreBias[window]; b != nil {
+		return b
 	}
-	later := GreaterThan(Iota(p.g, shapes.Make(dtypes.Int32, 1, 1, 1, p.keys), 3), p.positions())
-	p.scoreBias = MulScalar(ConvertDType(later, dtypes.Float32), -1e9)
+	keys := Iota(p.g, shapes.Make(dtypes.Int32, 1, 1, 1, p.keys), 3)
+	masked := GreaterThan(keys, p.positions())
+	if window > 0 {
+		masked = LogicalOr(masked, LessOrEqual(keys, AddScalar(p.positions(), float64(-window))))
+	}
+	b := MulScalar(ConvertDType(masked, dtypes.Float32), -1e9)
 	if p.a.bias != nil {
-		p.scoreBias = Add(p.scoreBias, p.a.bias(p))
+		b = Add(b, p.a.bias(p))
 	}
-	return p.scoreBias
+	if p.scoreBias == nil {
+		p.scoreBias = map[int]*Node{}
+	}
+	p.scoreBias[window] = b
+	return b
+}
+
+// KV is one layer's cache of N places a row. Places that hold no token yet are zero: Continue adds to them.
+type KV struct {
+	// K are the keys [B, K, C, N], already turned by their positions. The places come last, because the Go backend
+	// multiplies a query by [C, N] five times as fast as by [N, C].
+	K *Node
+	// V are the values [B, K, N, C].
+	V *Node
+}
+
+// firstKV is the cache of rows that begin: k and v [B, K, S, C], zeroed behind each row's length, with room for n places.
+func (p *pass) firstKV(k, v *Node, n int) KV {
+	d := k.Shape().Dimensions
+	there := LessThan(Iota(p.g, shapes.Make(dtypes.Int32, d[0], 1, d[2], 1), 2), Reshape(p.lengths, d[0], 1, 1, 1))
+	mask := ConvertDType(there, k.DType())
+	k, v = Mul(k, mask), Mul(v, mask)
+	room := Zeros(p.g, shapes.Make(k.DType(), d[0], d[1], n-d[2], d[3]))
+	if n > d[2] {
+		k, v = Concatenate([]*Node{k, room}, 2), Concatenate([]*Node{v, room}, 2)
+	}
+	return KV{K: TransposeAllAxes(k, 0, 1, 3, 2), V: v}
+}
+
+// write puts k and v [B, K, S, C] at each row's places starts[b] and after, by adding to the zeros there: the backends do
+// it in place where the cache was donated, and the Go backend has no DynamicUpdateSlice.
+func (c KV) write(k, v, starts *Node) KV {
+	g := k.Graph()
+	d := k.Shape().Dimensions
+	along := func(shape []int, axis int) *Node {
+		return Iota(g, shapes.Make(dtypes.Int32, append(shape, 1)...), axis)
+	}
+	rows := []int{d[0], d[1], d[2]}
+	places := Add(along(rows, 2), Reshape(starts, d[0], 1, 1, 1))
+	at := Concatenate([]*Node{along(rows, 0), along(rows, 1), places}, 3)
+	v = ScatterSum(c.V, Reshape(at, d[0]*d[1]*d[2], 3), Reshape(v, d[0]*d[1]*d[2], d[3]), false, true)
+	n := d[0] * d[1] * d[2] * d[3]
+	places = BroadcastToDims(Reshape(places, d[0], d[1], d[2], 1, 1), d[0], d[1], d[2], d[3], 1)
+	at = Concatenate([]*Node{along(d, 0), along(d, 1), along(d, 3), places}, 4)
+	k = ScatterSum(c.K, Reshape(at, n, 4), Reshape(k, n), false, true)
+	return KV{K: k, V: v}
 }

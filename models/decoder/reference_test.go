@@ -171,7 +171,7 @@ func randomStore(t *testing.T, c Config) (*model.Store, weights) {
 	random := rand.New(rand.NewPCG(7, 7))
 	store, w := model.NewStore(), weights{}
 	for name, shape := range a.tensors(c) {
-		x := initial(random, shape)
+		x := initial(random, name, shape, c.v.normPlusOne)
 		scale := 1.0 // norms stay near one
 		for i := range x {
 			x[i] = float32(float64(x[i])*scale + 0.1*random.NormFloat64())

@@ -17,7 +17,7 @@ import (
 )
 
 // LoadStore reads the weights of a model directory into a store as float32. Missing, extra and misshapen tensors are an
-// error that lists them; rotary_emb.inv_freq buffers of old files are skipped.
+// error that lists them; buffers that old files carry, such as rotary_emb.inv_freq, are skipped.
 func LoadStore(dir string, c Config) (*model.Store, error) {
 	f, want, err := openWeights(dir, c)
 	if err != nil {
@@ -55,15 +55,25 @@ func openWeights(dir string, c Config) (*safetensors.File, map[string][]int, err
 		return nil, nil, err
 	}
 	want := a.tensors(c)
-	if err := compare(want, f, c.Tied); err != nil {
+	if err := compare(want, f, c.Tied, a.head); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("loading %s: %w", dir, err), f.Close())
 	}
 	return f, want, nil
 }
 
+// buffers are the ends of names of tensors that are no weights: positions and masks that old files carry.
+var buffers = []string{
+	"rotary_emb.inv_freq", "rotary_emb.cos_cached", "rotary_emb.sin_cached", // Llama and its kin, GPT-NeoX
+	".attention.bias", ".attention.masked_bias", // GPT-NeoX's causal mask
+}
+
+func isBuffer(name string) bool {
+	return slices.ContainsFunc(buffers, func(end string) bool { return strings.HasSuffix(name, end) })
+}
+
 // compare lists every difference between the tensors wanted and those in the file. A tied model may carry a copy of its
-// embedding as lm_head.weight.
-func compare(want map[string][]int, f *safetensors.File, tied bool) error {
+// embedding as its head.
+func compare(want map[string][]int, f *safetensors.File, tied bool, head string) error {
 	var faults []string
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		t, ok := f.Lookup(name)
@@ -76,7 +86,7 @@ func compare(want map[string][]int, f *safetensors.File, tied bool) error {
 	}
 	for _, t := range f.Tensors() {
 		_, known := want[t.Name]
-		if !known && !strings.HasSuffix(t.Name, "rotary_emb.inv_freq") && !(tied && t.Name == "lm_head.weight") {
+		if !known && !isBuffer(t.Name) && !(tied && t.Name == head+".weight") {
 			faults = append(faults, "extra "+t.Name)
 		}
 	}
@@ -86,7 +96,7 @@ func compare(want map[string][]int, f *safetensors.File, tied bool) error {
 	return nil
 }
 
-// InitStore makes the weights of a new model: normal(0, 0.02) matrices and norms of one, in order of their names from
+// InitStore makes the weights of a new model: normal(0, 0.02) matrices, norms of one and biases of zero, in order of their names from
 // one seed.
 func InitStore(c Config, seed int64) (*model.Store, error) {
 	a, err := lookup(c.Architecture)
@@ -97,22 +107,24 @@ func InitStore(c Config, seed int64) (*model.Store, error) {
 	random := rand.New(rand.NewPCG(uint64(seed), 0x70726f6675736572))
 	want := a.tensors(c)
 	for _, name := range slices.Sorted(maps.Keys(want)) {
-		store.VariableWithValue(Path(name), tensors.FromFlatDataAndDimensions(initial(random, want[name]), want[name]...))
+		store.VariableWithValue(Path(name), tensors.FromFlatDataAndDimensions(initial(random, name, want[name], c.v.normPlusOne), want[name]...))
 	}
 	return store, nil
 }
 
-// initial is a norm's ones or a matrix's normal(0, 0.02).
-func initial(random *rand.Rand, shape []int) []float32 {
+// initial is a matrix's normal(0, 0.02), a bias's zeros or a norm's weights that leave what they scale as it is.
+func initial(random *rand.Rand, name string, shape []int, normPlusOne bool) []float32 {
 	n := 1
 	for _, d := range shape {
 		n *= d
 	}
 	x := make([]float32, n)
 	for i := range x {
-		x[i] = 1
-		if len(shape) > 1 {
+		switch {
+		case len(shape) > 1:
 			x[i] = float32(0.02 * random.NormFloat64())
+		case !normPlusOne && !strings.HasSuffix(name, ".bias"):
+			x[i] = 1
 		}
 	}
 	return x

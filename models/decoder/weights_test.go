@@ -87,7 +87,7 @@ func TestSaveAndLoad(t *testing.T) {
 // TestSavingKeepsTheConfiguration: keys that the graphs do not use come back, numbers are spelled as before (1.0 is not
 // 1 to transformers), and only one key names the storage type.
 func TestSavingKeepsTheConfiguration(t *testing.T) {
-	for _, name := range []string{"llama-gqa", "llama-reward", "mpt"} {
+	for _, name := range []string{"llama-gqa", "llama-reward", "llama-llama3", "phi3", "neox", "mpt"} {
 		g := loadGolden(t, name)
 		dir := t.TempDir()
 		if err := SaveStore(g.store, g.config, dir, "bfloat16"); err != nil {
@@ -219,6 +219,43 @@ func TestLoadingSkipsWhatIsNoWeight(t *testing.T) {
 	c.Tied = false
 	if _, err := LoadStore(dir, c); err == nil || !strings.Contains(err.Error(), "lm_head.weight has shape [1]") {
 		t.Errorf("the head of an untied model: %v", err)
+	}
+}
+
+// TestLoadingSkipsBuffers of every family, by the ends of their names.
+func TestLoadingSkipsBuffers(t *testing.T) {
+	for name, skipped := range map[string]bool{
+		"model.layers.0.self_attn.rotary_emb.inv_freq": true, "model.rotary_emb.inv_freq": true,
+		"gpt_neox.layers.0.attention.bias": true, "gpt_neox.layers.0.attention.masked_bias": true, "gpt_neox.layers.0.attention.rotary_emb.inv_freq": true,
+		"gpt_neox.layers.0.attention.dense.bias": false, "model.layers.0.self_attn.q_proj.bias": false,
+	} {
+		if isBuffer(name) != skipped {
+			t.Errorf("%s: skipped is %v", name, !skipped)
+		}
+	}
+}
+
+// TestInitialVectors: biases begin at zero, and Gemma's norms, which count from one, too.
+func TestInitialVectors(t *testing.T) {
+	for name, c := range map[string]struct {
+		norm, bias string
+		want       float32
+	}{
+		"neox":  {"gpt_neox.final_layer_norm.weight", "gpt_neox.layers.1.mlp.dense_h_to_4h.bias", 1},
+		"qwen3": {"model.layers.0.self_attn.q_norm.weight", "", 1},
+		"gemma": {"model.norm.weight", "", 0},
+	} {
+		store, err := InitStore(loadGolden(t, name).config, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := values(t, store)
+		if got := all[c.norm]; len(got) == 0 || slices.Min(got) != c.want || slices.Max(got) != c.want {
+			t.Errorf("%s: %s is %v, want %v", name, c.norm, got, c.want)
+		}
+		if got := all[c.bias]; c.bias != "" && (len(got) == 0 || slices.Min(got) != 0 || slices.Max(got) != 0) {
+			t.Errorf("%s: %s is %v, want zeros", name, c.bias, got)
+		}
 	}
 }
 

@@ -119,6 +119,9 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 	if size := format.Tokenizer().Size(); size > config.VocabSize() {
 		return nil, fmt.Errorf("target %s: the tokenizer has %d tokens, the model's vocabulary only %d", o.Target, size, config.VocabSize())
 	}
+	if err := loop.Trainable(config); err != nil {
+		return nil, fmt.Errorf("target %s: %w", o.Target, err)
+	}
 	dtype, err := storageType(o.Target)
 	if err != nil {
 		return nil, err

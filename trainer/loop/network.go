@@ -1,6 +1,9 @@
 package loop
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -18,6 +21,20 @@ type Network interface {
 	Rows(index *graph.Node, name string) (out *graph.Node, backward func(gradient *graph.Node))
 	// Gradients ends the pass.
 	Gradients() map[string]*graph.Node
+}
+
+// Trainable refuses, with the reason, a model that no hand-written backward pass covers: it can be a source, not a target.
+func Trainable(c decoder.Config) error {
+	if reverse.Supports(c) {
+		return nil
+	}
+	known := reverse.Architectures()
+	for _, name := range known {
+		if name == c.Architecture {
+			return fmt.Errorf("a %s with options (biases, scaled or partial rotary positions, another activation, clip_qkv, softmax_scale) cannot be trained, only read", name)
+		}
+	}
+	return fmt.Errorf("architecture %s cannot be trained, only read; %s can", c.Architecture, strings.Join(known, ", "))
 }
 
 // NewNetwork runs tokens [B, S] forward on the graph's backend.

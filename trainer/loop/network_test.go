@@ -3,6 +3,7 @@ package loop
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/gomlx/gomlx/core/graph"
@@ -89,5 +90,27 @@ func alike(t *testing.T, what string, a, b []float32) {
 	}
 	if len(a) != len(b) || worst > 1e-5*size || size == 0 {
 		t.Errorf("%s differ by %g of %g", what, worst, size)
+	}
+}
+
+// TestTrainable: a target is a plain Llama or MPT; what the backward pass would get wrong is refused.
+func TestTrainable(t *testing.T) {
+	shape := `"vocab_size":48,"hidden_size":16,"intermediate_size":24,"num_hidden_layers":2,"num_attention_heads":4,"d_model":16,"n_heads":4,"n_layers":2,"num_key_value_heads":2`
+	for config, want := range map[string]string{
+		`{"architectures":["LlamaForCausalLM"],` + shape + `}`:                                             "",
+		`{"architectures":["MptForCausalLM"],` + shape + `}`:                                               "",
+		`{"architectures":["LlamaForCausalLM"],"attention_bias":true,` + shape + `}`:                       "LlamaForCausalLM with options",
+		`{"architectures":["LlamaForCausalLM"],"rope_scaling":{"type":"linear","factor":2},` + shape + `}`: "LlamaForCausalLM with options",
+		`{"architectures":["MptForCausalLM"],"attn_config":{"clip_qkv":6},` + shape + `}`:                  "MptForCausalLM with options",
+		`{"architectures":["Qwen2ForCausalLM"],` + shape + `}`:                                             "Qwen2ForCausalLM cannot be trained",
+		`{"architectures":["GPTNeoXForCausalLM"],"rotary_pct":1,` + shape + `}`:                            "GPTNeoXForCausalLM cannot be trained",
+	} {
+		c, err := decoder.ParseConfig([]byte(config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Trainable(c); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: %v, want %q", config, err, want)
+		}
 	}
 }

@@ -95,6 +95,9 @@ func (o *Options) open() (decoder.Config, *model.Store, *chat.Format, error) {
 	if err != nil {
 		return none, nil, nil, err
 	}
+	if err := loop.Trainable(config); err != nil {
+		return none, nil, nil, fmt.Errorf("model %s: %w", source, err)
+	}
 	format, err := chat.Load(o.tokenizerDir(), chat.Options{})
 	if err != nil {
 		return none, nil, nil, err

@@ -48,11 +48,14 @@ var architectures = map[string]architecture{
 	"MPTForCausalLM":                 {"transformer.wte.weight", "transformer.norm_f.weight", (*Tape).mptBlock, true},
 }
 
-// Supports reports whether the tape knows an architecture.
+// Supports reports whether the tape knows an architecture, without options such as biases or scaled positions.
 func Supports(c decoder.Config) bool {
 	_, ok := architectures[c.Architecture]
-	return ok
+	return ok && c.Plain()
 }
+
+// Architectures are the names that the tape knows, sorted.
+func Architectures() []string { return slices.Sorted(maps.Keys(architectures)) }
 
 // New runs tokens [B, S] int32 forward. It panics on an architecture that Supports refuses.
 func New(scope *model.Scope, c decoder.Config, tokens *Node) *Tape {

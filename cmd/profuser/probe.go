@@ -1,0 +1,122 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/profuser/profuser/models/engine"
+	"github.com/profuser/profuser/models/probe"
+)
+
+// modelFlags choose one model, for commands without a configuration.
+type modelFlags struct {
+	dir     string
+	options engine.Options
+}
+
+func (f *modelFlags) add(c *cobra.Command) {
+	c.Flags().SortFlags = false
+	c.Flags().StringVar(&f.dir, "model", "", "the model's directory: config.json, tokenizer.json, weights")
+	c.Flags().StringVar(&f.options.Format.ChatTemplate, "chat-template", "auto", "the model's own template, or chatml, llama-2, vicuna")
+	c.Flags().StringVar(&f.options.Format.EndOfTurn, "end-of-turn", "auto", "the token that ends an answer")
+	c.Flags().StringVar(&f.options.Backend, "backend", engine.DefaultBackend, "what computes, a GoMLX configuration")
+}
+
+// use opens the model for work and closes it after.
+func (f *modelFlags) use(work func(e *engine.Engine) error) (err error) {
+	if f.dir == "" {
+		return usageError{errors.New("flag --model: a model's directory is needed")}
+	}
+	e, err := engine.Open(f.dir, f.options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	return work(e)
+}
+
+// newScore lets a model read texts.
+func newScore() *cobra.Command {
+	var f modelFlags
+	var o probe.Options
+	c := &cobra.Command{
+		Use:   "score --model DIR [rows.jsonl]",
+		Short: "Say what a model thinks of every token of given texts, as JSON lines",
+		Long: "Read JSON lines from a file or standard input, and write one for each.\n\n" +
+			"  {\"ids\": […]}, {\"text\": …}       tokens, or a text that becomes tokens without special ones; the second and later\n" +
+			"                                  ones are judged\n" +
+			"  {\"messages\": …, \"response\": …}  an answer in a conversation, its end-of-turn judged too\n\n" +
+			"Written are ids, token_logprobs, top_ids and top_logprobs (the most probable tokens of each distribution that the\n" +
+			"log-probs were read from; for ids and text also of the one after the last token), nats, bytes and nats_per_byte.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.TopK < 0 {
+				return usageError{fmt.Errorf("flag --top-k: %d must not be negative", o.TopK)}
+			}
+			return f.use(func(e *engine.Engine) (err error) {
+				var in io.Reader = cmd.InOrStdin()
+				if len(args) == 1 && args[0] != "-" {
+					file, err := os.Open(args[0])
+					if err != nil {
+						return fmt.Errorf("reading rows to score: %w", err)
+					}
+					defer file.Close()
+					in = file
+				}
+				return probe.ScoreLines(cmd.Context(), e, in, cmd.OutOrStdout(), o)
+			})
+		},
+	}
+	f.add(c)
+	c.Flags().IntVar(&o.TopK, "top-k", 5, "how many of the most probable tokens to list at each place")
+	c.Flags().BoolVar(&o.Logits, "logits", false, "also list the raw logits of every distribution")
+	return c
+}
+
+// newSample lets a model continue a text.
+func newSample() *cobra.Command {
+	var f modelFlags
+	var q probe.Question
+	f.options.BatchRows = 1
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "sample --model DIR --prompt TEXT",
+		Short: "Let a model continue a text, or answer it",
+		Long:  "Continue a text at temperature 1, or greedily. With --chat the text is what a user says.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if q.Prompt == "" {
+				return usageError{errors.New("flag --prompt: a text is needed")}
+			}
+			if q.MaxTokens < 1 {
+				return usageError{fmt.Errorf("flag --max-tokens: %d must be positive", q.MaxTokens)}
+			}
+			return f.use(func(e *engine.Engine) error {
+				s, err := probe.Continue(cmd.Context(), e, q)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					w := json.NewEncoder(cmd.OutOrStdout())
+					w.SetEscapeHTML(false)
+					return w.Encode(s)
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), s.Text)
+				return err
+			})
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&q.Prompt, "prompt", "", "the text")
+	c.Flags().BoolVar(&q.Chat, "chat", false, "render the text as a user's turn")
+	c.Flags().BoolVar(&q.Greedy, "greedy", false, "take the most probable token at every step")
+	c.Flags().Int64Var(&q.Seed, "seed", 0, "of the draws")
+	c.Flags().IntVar(&q.MaxTokens, "max-tokens", 64, "the longest continuation in tokens")
+	c.Flags().BoolVar(&asJSON, "json", false, "write {\"prompt_ids\", \"ids\", \"text\"} instead of the text")
+	return c
+}
