@@ -19,6 +19,9 @@ import (
 // ErrClosed means that the pool was closed.
 var ErrClosed = errors.New("connection to the model is closed")
 
+// ErrFinal is in the chain of a check's error when the same question would bring the same answer.
+var ErrFinal = errors.New("final")
+
 // Pool sends requests to one logical server. All methods may be called from many goroutines.
 type Pool struct {
 	options Options
@@ -88,7 +91,8 @@ type Request struct {
 	Path string
 	// Body is JSON; nil for GET.
 	Body []byte
-	// Check reads a reply with status 2xx. An error makes the reply count as damaged: the request is sent again. Nil
+	// Check reads a reply with status 2xx. An error makes the reply count as damaged: the request is sent again,
+	// unless the error is ErrFinal. Nil
 	// accepts everything. It is called at most once at a time.
 	Check func(reply []byte) error
 	// Fresh goes past the cache.
@@ -244,7 +248,7 @@ func (p *Pool) judge(e *endpoint, r Request, response *http.Response, reply []by
 	code := response.StatusCode
 	if code >= 200 && code < 300 {
 		if err := r.Check(reply); err != nil {
-			return outcome{err: fmt.Errorf("%s: %w", e.url.Host, err), again: true}, alive
+			return outcome{err: fmt.Errorf("%s: %w", e.url.Host, err), again: !errors.Is(err, ErrFinal)}, alive
 		}
 		return outcome{reply: reply}, alive
 	}
