@@ -51,13 +51,13 @@ func FromEntries(entries [][]Entry, text []int32, t Truncate) (s Sparse, tokenLo
 			}
 			mass += math.Exp(e.LogProb)
 			s.IDs = append(s.IDs, e.ID)
-			s.LogProbs = append(s.LogProbs, RoundBFloat16(float32(e.LogProb)))
+			s.LogProbs = append(s.LogProbs, t.stored(float32(e.LogProb)))
 			count++
 		}
 		tokenLogProbs, textRank = append(tokenLogProbs, float32(own)), append(textRank, place)
 		if place < 0 {
 			s.IDs = append(s.IDs, token)
-			s.LogProbs = append(s.LogProbs, RoundBFloat16(float32(own)))
+			s.LogProbs = append(s.LogProbs, t.stored(float32(own)))
 			count++
 		}
 		s.Counts = append(s.Counts, count)

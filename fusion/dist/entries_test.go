@@ -15,7 +15,7 @@ func TestFromEntriesEqualsFromLogits(t *testing.T) {
 		vocab := rapid.IntRange(1, 12).Draw(t, "vocab")
 		row := rapid.SliceOfN(rapid.Float32Range(-8, 8), vocab, vocab).Draw(t, "logits")
 		text := int32(rapid.IntRange(0, vocab-1).Draw(t, "text"))
-		truncate := Truncate{rapid.Float64Range(0.01, 1).Draw(t, "mass"), rapid.IntRange(0, 14).Draw(t, "top-k"), rapid.SampledFrom([]float64{0, 1e-3, 0.1}).Draw(t, "min")}
+		truncate := Truncate{rapid.Float64Range(0.01, 1).Draw(t, "mass"), rapid.IntRange(0, 14).Draw(t, "top-k"), rapid.SampledFrom([]float64{0, 1e-3, 0.1}).Draw(t, "min"), rapid.Bool().Draw(t, "exact")}
 		want, wantLogProbs, wantRank, err := FromLogits(dense(vocab, row...), []int32{text}, truncate)
 		if err != nil {
 			t.Fatal(err)
@@ -53,7 +53,7 @@ func TestFromEntriesRefuses(t *testing.T) {
 		{[]Entry{{ID: -1, LogProb: -1}}, "negative"},
 		{[]Entry{{ID: 1, LogProb: -0.1}, {ID: 2, LogProb: -0.2}}, "mass of 1.7"},
 	} {
-		_, _, _, err := FromEntries([][]Entry{test.entries}, []int32{1}, Truncate{1, 5, 0})
+		_, _, _, err := FromEntries([][]Entry{test.entries}, []int32{1}, Truncate{1, 5, 0, false})
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "position 0: ") {
 			t.Errorf("%v: error %v, want %q", test.entries, err, test.want)
 		}

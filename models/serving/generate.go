@@ -118,7 +118,7 @@ func (m *Model) samplingBody(r GenerateRequest) completionRequest {
 	return completionRequest{
 		Model: m.options.Model, Prompt: r.PromptIDs, MaxTokens: r.MaxTokens, Temperature: r.Temperature, LogProbs: &topK, AsIDs: true,
 		samplingRequest: &samplingRequest{
-			TopP: r.topP(), RepetitionPenalty: 1, RepeatPenalty: 1, Seed: r.Seed & math.MaxUint32, StopTokenIDs: m.options.Format.StopIDs(), TokenIDs: true,
+			TopP: r.topP(), RepetitionPenalty: 1, RepeatPenalty: 1, Seed: r.Seed & math.MaxInt64, StopTokenIDs: m.options.Format.StopIDs(), TokenIDs: true,
 		},
 	}
 }

@@ -106,6 +106,7 @@ func (m *Model) Sent() int64 { return m.pool.Sent() }
 type listed struct {
 	ID     string `json:"id"`
 	MaxLen int    `json:"max_model_len"`
+	Vocab  int    `json:"vocab_size"` // profuser serve
 	Meta   *struct {
 		Vocab   int `json:"n_vocab"`
 		Context int `json:"n_ctx"`
@@ -113,9 +114,9 @@ type listed struct {
 }
 
 // lookUp reads /v1/models; a server without that route is accepted when the configuration says the context.
-func (m *Model) lookUp(ctx context.Context) (vocab int, err error) {
+func (m *Model) lookUp(ctx context.Context) (int, error) {
 	var list struct{ Data []listed }
-	err = m.pool.Do(ctx, transport.Request{Method: http.MethodGet, Path: "/v1/models", Fresh: true, Check: func(b []byte) error { return decode(b, &list) }})
+	err := m.pool.Do(ctx, transport.Request{Method: http.MethodGet, Path: "/v1/models", Fresh: true, Check: func(b []byte) error { return decode(b, &list) }})
 	var status *transport.StatusError
 	if errors.As(err, &status) && status.Status == http.StatusNotFound && m.context > 0 {
 		return 0, nil
@@ -135,7 +136,7 @@ func (m *Model) lookUp(ctx context.Context) (vocab int, err error) {
 		return 0, fmt.Errorf("endpoint.model %q is not on the server, which has %s", m.options.Model, strings.Join(names, ", "))
 	}
 	found := list.Data[at]
-	length := found.MaxLen
+	vocab, length := found.Vocab, found.MaxLen
 	if found.Meta != nil {
 		vocab, length = found.Meta.Vocab, max(length, found.Meta.Context)
 	}
