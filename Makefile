@@ -4,7 +4,7 @@ export CGO_ENABLED := 0
 FUZZTIME ?= 20s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
-.PHONY: help build test check lint race fuzz bench demo readme demo-models real-prompts clean
+.PHONY: help build test check lint race fuzz bench bench-serving demo readme demo-models real-prompts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -35,6 +35,9 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 
 bench: ## all benchmarks, once
 	go test -run '^$$' -bench . -benchtime 1x ./...
+
+bench-serving: ## how much of a server's capacity one process uses, and the heap's growth over 20,000 requests
+	go test -run '^$$' -bench Capacity -benchtime 20000x ./models/serving/transport
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml
