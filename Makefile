@@ -4,10 +4,10 @@ export CGO_ENABLED := 0
 FUZZTIME ?= 60s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
-.PHONY: help build test check lint race fuzz bench bench-engine compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
+.PHONY: help build test check lint race fuzz bench bench-engine bench-serving compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
 
 build: ## both binaries in bin/, without cgo
 	go build -trimpath -ldflags='-s -w' -o bin/profuser ./cmd/profuser
@@ -53,6 +53,9 @@ bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see m
 
 bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing
 	go test -run '^$$' -bench Demo ./models/engine
+
+bench-serving: ## how much of a server's capacity one process uses, and the heap's growth over 20,000 requests
+	go test -run '^$$' -bench Capacity -benchtime 20000x ./models/serving/transport
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml

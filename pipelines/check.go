@@ -34,12 +34,12 @@ func (r *Run) check(ctx context.Context) error {
 		}
 	}
 	for _, name := range r.competitors() {
-		if err := r.checkModel(name, false); err != nil {
+		if err := r.checkModel(ctx, name, false); err != nil {
 			return err
 		}
 	}
 	for _, name := range r.config.Reward.Models {
-		if err := r.checkModel(name, true); err != nil {
+		if err := r.checkModel(ctx, name, true); err != nil {
 			return err
 		}
 	}
@@ -47,11 +47,14 @@ func (r *Run) check(ctx context.Context) error {
 }
 
 // checkModel reads a model's small files, checks that it has the head that its role needs, and takes the digest of all.
-func (r *Run) checkModel(name string, reward bool) error {
+func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
 	if _, ok := r.checked[name]; ok {
 		return nil
 	}
 	m := r.model(name)
+	if m.Endpoint.URLs != "" {
+		return r.checkServed(ctx, m, reward)
+	}
 	c, format, err := engine.Check(m.Dir, formatOptions(m))
 	if err != nil {
 		return fmt.Errorf("model %s: %w", name, err)

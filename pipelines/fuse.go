@@ -79,7 +79,7 @@ func (r *Run) evaluate(ctx context.Context) (err error) {
 	names := r.competitors()
 	if path, ok := r.localPath("model"); ok {
 		if _, err := os.Stat(filepath.Join(path, "config.json")); err == nil {
-			if err := r.checkModel(fusedName, false); err != nil {
+			if err := r.checkModel(ctx, fusedName, false); err != nil {
 				return err
 			}
 			names = append(names, fusedName)

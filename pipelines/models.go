@@ -99,22 +99,38 @@ func formatOptions(m inflight.Model) chat.Options {
 	return chat.Options{ChatTemplate: m.ChatTemplate, EndOfTurn: m.EndOfTurn, BOS: m.BOS}
 }
 
-// UseEngines tells the steps how models are opened: in process. Workers call it too.
+// UseEngines tells the steps how models are opened: in process, or at their endpoints. Workers call it too.
 func UseEngines() {
-	generate.Models.Use(func(_ context.Context, m inflight.Model) (generate.Generator, error) {
+	generate.Models.Use(func(ctx context.Context, m inflight.Model) (generate.Generator, error) {
+		if m.Endpoint.URLs != "" {
+			s, err := connect(ctx, m)
+			return remoteWriter{s}, err
+		}
 		p, err := acquire(m)
 		return writer{p}, err
 	})
-	crossentropy.Models.Use(func(_ context.Context, m inflight.Model) (crossentropy.Scorer, error) {
+	crossentropy.Models.Use(func(ctx context.Context, m inflight.Model) (crossentropy.Scorer, error) {
+		if m.Endpoint.URLs != "" {
+			s, err := connect(ctx, m)
+			return remoteReader{s}, err
+		}
 		p, err := acquire(m)
 		return reader{p}, err
 	})
-	reward.Models.Use(func(_ context.Context, m inflight.Model) (reward.Rewarder, error) { return acquire(m) })
+	reward.Models.Use(func(ctx context.Context, m inflight.Model) (reward.Rewarder, error) {
+		if m.Endpoint.URLs != "" {
+			return connect(ctx, m)
+		}
+		return acquire(m)
+	})
 }
 
 // model is the step's description of a configured model.
 func (r *Run) model(name string) inflight.Model {
 	m := r.entry(name)
+	if m.Endpoint != nil {
+		return served(m)
+	}
 	auto := func(s string) string { return strings.TrimPrefix(s, "auto") }
 	return inflight.Model{
 		Name: name, Dir: m.Path, Backend: engine.DefaultBackend, Concurrency: concurrency,
@@ -129,7 +145,7 @@ func (r *Run) entry(name string) config.Model {
 		return m
 	}
 	m, _ = r.config.Model(r.config.Target.Model)
-	m.Name = fusedName
+	m.Name, m.Endpoint = fusedName, nil
 	m.Path, _ = r.localPath("model")
 	return m
 }

@@ -34,15 +34,15 @@ func TestFromLogitsTruncates(t *testing.T) {
 		want     []int32
 		rank     int32
 	}{
-		{"all", Truncate{1, 5, 0}, 2, []int32{1, 3, 4, 0, 2}, 4},
-		{"top-k above the vocabulary", Truncate{1, 50, 0}, 0, []int32{1, 3, 4, 0, 2}, 3},
-		{"top-k", Truncate{1, 2, 0}, 3, []int32{1, 3}, 1},
-		{"text from outside the top-k", Truncate{1, 2, 0}, 2, []int32{1, 3, 2}, -1},
-		{"mass", Truncate{0.79, 5, 0}, 1, []int32{1, 3}, 0},
-		{"mass, one more", Truncate{0.81, 5, 0}, 1, []int32{1, 3, 4}, 0},
-		{"mass, text beyond it", Truncate{0.4, 5, 0}, 3, []int32{1, 3}, -1},
-		{"smallest probability", Truncate{1, 5, 0.06}, 1, []int32{1, 3, 4}, 0},
-		{"smallest probability, text below it", Truncate{1, 5, 0.06}, 2, []int32{1, 3, 4, 2}, -1},
+		{"all", Truncate{1, 5, 0, false}, 2, []int32{1, 3, 4, 0, 2}, 4},
+		{"top-k above the vocabulary", Truncate{1, 50, 0, false}, 0, []int32{1, 3, 4, 0, 2}, 3},
+		{"top-k", Truncate{1, 2, 0, false}, 3, []int32{1, 3}, 1},
+		{"text from outside the top-k", Truncate{1, 2, 0, false}, 2, []int32{1, 3, 2}, -1},
+		{"mass", Truncate{0.79, 5, 0, false}, 1, []int32{1, 3}, 0},
+		{"mass, one more", Truncate{0.81, 5, 0, false}, 1, []int32{1, 3, 4}, 0},
+		{"mass, text beyond it", Truncate{0.4, 5, 0, false}, 3, []int32{1, 3}, -1},
+		{"smallest probability", Truncate{1, 5, 0.06, false}, 1, []int32{1, 3, 4}, 0},
+		{"smallest probability, text below it", Truncate{1, 5, 0.06, false}, 2, []int32{1, 3, 4, 2}, -1},
 		{"zero value", Truncate{}, 4, []int32{4}, -1},
 	}
 	for _, test := range tests {
@@ -70,7 +70,7 @@ func TestFromLogitsTruncates(t *testing.T) {
 }
 
 func TestFromLogitsTiesGoById(t *testing.T) {
-	s, _, ranks, err := FromLogits(dense(6, 1, 2, 1, 2, 1, 1), []int32{5}, Truncate{1, 3, 0})
+	s, _, ranks, err := FromLogits(dense(6, 1, 2, 1, 2, 1, 1), []int32{5}, Truncate{1, 3, 0, false})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestFromLogitsTiesGoById(t *testing.T) {
 }
 
 func TestFromLogitsEmptyText(t *testing.T) {
-	s, logProbs, ranks, err := FromLogits(nil, nil, Truncate{0.99, 32, 1e-3})
+	s, logProbs, ranks, err := FromLogits(nil, nil, Truncate{0.99, 32, 1e-3, false})
 	if err != nil || s.Len() != 0 || len(logProbs) != 0 || len(ranks) != 0 {
 		t.Errorf("got %v %v %v %v, want nothing", s, logProbs, ranks, err)
 	}
@@ -88,7 +88,7 @@ func TestFromLogitsEmptyText(t *testing.T) {
 
 func TestFromLogitsRefuses(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	all := Truncate{1, 9, 0}
+	all := Truncate{1, 9, 0, false}
 	column := dense(2, 1, 2, 3, 4)
 	if err := column.T(); err != nil {
 		t.Fatal(err)
@@ -109,9 +109,9 @@ func TestFromLogitsRefuses(t *testing.T) {
 		{"no logits", nil, []int32{0}, all, "no logits for a text of 1 tokens"},
 		{"double", tensor.New(tensor.WithShape(1, 2), tensor.Of(tensor.Float64)), []int32{0}, all, "want float32"},
 		{"transposed", column, []int32{0, 0}, all, "contiguous"},
-		{"mass", dense(2, 1, 2), []int32{0}, Truncate{math.NaN(), 1, 0}, "truncate.mass"},
-		{"top-k", dense(2, 1, 2), []int32{0}, Truncate{1, -1, 0}, "truncate.top_k"},
-		{"probability", dense(2, 1, 2), []int32{0}, Truncate{1, 1, 1.5}, "truncate.min_prob"},
+		{"mass", dense(2, 1, 2), []int32{0}, Truncate{math.NaN(), 1, 0, false}, "truncate.mass"},
+		{"top-k", dense(2, 1, 2), []int32{0}, Truncate{1, -1, 0, false}, "truncate.top_k"},
+		{"probability", dense(2, 1, 2), []int32{0}, Truncate{1, 1, 1.5, false}, "truncate.min_prob"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -178,6 +178,7 @@ func TestFromLogitsAgreesWithSorting(t *testing.T) {
 			rapid.SampledFrom([]float64{0, 0.5, 0.9, 0.99, 1}).Draw(t, "mass"),
 			rapid.IntRange(0, vocab+3).Draw(t, "top"),
 			rapid.SampledFrom([]float64{0, 1e-3, 0.0501}).Draw(t, "min"),
+			false,
 		}
 		positions := rapid.IntRange(1, 4).Draw(t, "positions")
 		rows := make([]float32, positions*vocab)
@@ -360,7 +361,7 @@ func BenchmarkFromLogits(b *testing.B) {
 	logits := dense(vocab, rows...)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, _, err := FromLogits(logits, text, Truncate{0.99, 32, 1e-3}); err != nil {
+		if _, _, _, err := FromLogits(logits, text, Truncate{0.99, 32, 1e-3, false}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -18,6 +18,16 @@ type Truncate struct {
 	TopK int
 	// MinProb is the smallest probability stored, 0 to 1. Default of the configuration 1e-3.
 	MinProb float64
+	// Exact keeps stored log-probs as they are, for somebody who truncates again, instead of rounding them to bfloat16.
+	Exact bool
+}
+
+// stored is a log-prob as it is kept.
+func (t Truncate) stored(x float32) float32 {
+	if t.Exact {
+		return x
+	}
+	return RoundBFloat16(x)
 }
 
 // Validate checks the ranges of the fields and names the first that is out of range.
@@ -39,7 +49,7 @@ func (t Truncate) Validate() error {
 //
 // Entries are stored in the order of their log-probs, equal ones by id, as Truncate says; a text token outside of them
 // is added last. tokenLogProbs [T] are the text's log-probs in nats, as float32 and not rounded further; the stored
-// LogProbs are rounded to bfloat16, nearest even. textRank [T] is the text token's place among the stored entries, -1
+// LogProbs are rounded to bfloat16, nearest even, unless Exact. textRank [T] is the text token's place among the stored entries, -1
 // where it was added from outside.
 //
 // T = 0 (nil logits allowed) gives empty results; TopK > V stores at most V entries. Errors name the position: a logit
@@ -72,23 +82,23 @@ func FromLogits(logits *tensor.Dense, text []int32, t Truncate) (s Sparse, token
 		logProb := func(x float32) float64 { return float64(x) - largest - logSum }
 		tokenLogProbs[i] = float32(logProb(row[token]))
 		top.collect(row, largest+logSum+math.Log(t.MinProb))
-		textRank[i] = s.appendTop(top.sorted(), token, t.Mass, logProb)
+		textRank[i] = s.appendTop(top.sorted(), token, t, logProb)
 		if textRank[i] < 0 {
 			s.IDs = append(s.IDs, token)
-			s.LogProbs = append(s.LogProbs, RoundBFloat16(tokenLogProbs[i]))
+			s.LogProbs = append(s.LogProbs, t.stored(tokenLogProbs[i]))
 			s.Counts[i]++
 		}
 	}
 	return s, tokenLogProbs, textRank, nil
 }
 
-// appendTop adds a position with the entries of ranked until their mass reaches mass, and gives the place of token
+// appendTop adds a position with the entries of ranked until their mass reaches t.Mass, and gives the place of token
 // among them, or -1.
-func (s *Sparse) appendTop(ranked []entry, token int32, mass float64, logProb func(float32) float64) int32 {
+func (s *Sparse) appendTop(ranked []entry, token int32, t Truncate, logProb func(float32) float64) int32 {
 	rank, sum := int32(-1), 0.0
 	kept := 0
 	for _, e := range ranked {
-		if sum >= mass && mass < 1 {
+		if sum >= t.Mass && t.Mass < 1 {
 			break
 		}
 		if e.id == token {
@@ -97,7 +107,7 @@ func (s *Sparse) appendTop(ranked []entry, token int32, mass float64, logProb fu
 		x := logProb(e.logit)
 		sum += math.Exp(x)
 		s.IDs = append(s.IDs, e.id)
-		s.LogProbs = append(s.LogProbs, RoundBFloat16(float32(x)))
+		s.LogProbs = append(s.LogProbs, t.stored(float32(x)))
 		kept++
 	}
 	s.Counts = append(s.Counts, int32(kept))

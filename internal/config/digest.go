@@ -96,6 +96,9 @@ func (c *Config) identities(model string, names []string) []Model {
 				*path = filepath.ToSlash(relative)
 			}
 		}
+		if m.Endpoint != nil { // where and how fast a model answers does not decide what it answers
+			m.Endpoint = &Endpoint{Model: m.Endpoint.Model, Kind: m.Endpoint.Kind, Reward: m.Endpoint.Reward}
+		}
 		entries = append(entries, m)
 	}
 	slices.SortFunc(entries, func(a, b Model) int { return slices.Index(names, a.Name) - slices.Index(names, b.Name) })

@@ -77,8 +77,11 @@ func (d checker) names() {
 		switch {
 		case m.Endpoint != nil && m.Path != "":
 			d.fault(key+".endpoint", "stands beside path, want one of the two")
+		case m.Endpoint != nil && m.Tokenizer == "":
+			d.fault(key+".tokenizer", "is missing, want the directory of the served model's tokenizer")
+		case m.Endpoint != nil && len(m.Endpoint.URLs) == 0:
+			d.fault(key+".endpoint.urls", "is empty, want the base address of a server")
 		case m.Endpoint != nil:
-			d.fault(key+".endpoint", "is not supported by this version, want path: a model directory run in the process")
 		case m.Path == "":
 			d.fault(key+".path", "is missing, want a Hugging Face model directory")
 		}

@@ -82,9 +82,9 @@ type Model struct {
 	Name string `yaml:"name" required:"true"`
 	// Hugging Face directory: config.json, tokenizer.json, tokenizer_config.json, model.safetensors.
 	Path string `yaml:"path" default:"" path:"dir"`
-	// A server that runs the model, instead of path.
+	// A server that runs the model, instead of path; its key is in the environment variable PROFUSER_API_KEY.
 	Endpoint *Endpoint `yaml:"endpoint"`
-	// Directory with tokenizer.json, for endpoints.
+	// Directory with tokenizer.json and tokenizer_config.json, for endpoints: prompts become tokens here.
 	Tokenizer string `yaml:"tokenizer" default:"" path:"dir"`
 	// Chat template: auto (the directory's own), or a built-in one (vicuna, llama-2, chatml).
 	ChatTemplate string `yaml:"chat_template" default:"auto"`
@@ -98,7 +98,7 @@ type Model struct {
 
 // Endpoint is a server that runs a model.
 type Endpoint struct {
-	// Base addresses; requests are spread over them.
+	// Base addresses; requests are spread over them. Inside braces they need quotes.
 	URLs []string `yaml:"urls" required:"true"`
 	// The model's name on the server.
 	Model string `yaml:"model" required:"true"`
@@ -108,6 +108,10 @@ type Endpoint struct {
 	Concurrency int `yaml:"concurrency" default:"32" allow:"[1, 65536]"`
 	// Time limit of one request.
 	Timeout time.Duration `yaml:"timeout" default:"120s"`
+	// How a reward model is asked: vLLM's /classify or /pooling (activation off), SGLang's /classify, TEI's /predict (raw scores).
+	Reward string `yaml:"reward" default:"classify" allow:"classify | pooling | sglang | predict"`
+	// Folder that keeps replies, so that a repeated run costs no calls; none without it.
+	Cache string `yaml:"cache" default:"" path:"out"`
 }
 
 // Target is the section of the same name.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // Model says which model a step calls and how its conversations are rendered: configuration only, so that it can be
@@ -19,8 +20,26 @@ type Model struct {
 	Backend string
 	// ChatTemplate, EndOfTurn and BOS override what the directory says; "" and "auto" do not.
 	ChatTemplate, EndOfTurn, BOS string
+	// Endpoint is the server that runs the model; the zero value runs it in the process. Dir then has the tokenizer only.
+	Endpoint Endpoint
 	// Concurrency caps the calls in flight to this model in one process, 1 or more.
 	Concurrency int
+}
+
+// Endpoint says where and how a served model is asked.
+type Endpoint struct {
+	// URLs are base addresses, separated by spaces.
+	URLs string
+	// Model is the name on the server, Kind the server's kind, Reward how a reward model is asked.
+	Model, Kind, Reward string
+	// Cache is a directory for replies, "" for none.
+	Cache string
+	// Concurrency is the number of requests in flight at each URL.
+	Concurrency int
+	// Timeout is the limit of one request.
+	Timeout time.Duration
+	// Context is the longest sequence in tokens; 0 asks the server.
+	Context int
 }
 
 // Calls returns the limits that Rows needs for calls to this model.

@@ -1,0 +1,207 @@
+package serving
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/models/serving/transport"
+)
+
+// ErrTooLong means that a request does not fit the model's context.
+var ErrTooLong = errors.New("too_long")
+
+// KeyVariable is the environment variable from which callers take the servers' key.
+const KeyVariable = "PROFUSER_API_KEY"
+
+// Kinds of servers. Auto finds out.
+const (
+	Auto     = "auto"
+	VLLM     = "vllm"
+	SGLang   = "sglang"
+	LlamaCPP = "llama.cpp"
+)
+
+// Options of a served model.
+type Options struct {
+	// Name is the model's in messages; Model its name on the server.
+	Name, Model string
+	// Kind is the server's: Auto, VLLM, SGLang or LlamaCPP; "" means Auto. It only shortens the search for a way.
+	Kind string
+	// Format says how conversations become tokens; its tokenizer must be the model's.
+	Format *chat.Format
+	// Context is the longest sequence in tokens; 0 asks the server.
+	Context int
+	// VocabSize is the number of ids that replies may name; 0 asks the server, then takes the tokenizer's.
+	VocabSize int
+	// Reward says how a reward model is asked; "" means Classify.
+	Reward RewardAPI
+	// Transport says where and how often. Its Identity is set here.
+	Transport transport.Options
+}
+
+// Model is one served model. All methods may be called from many goroutines.
+type Model struct {
+	options Options
+	pool    *transport.Pool
+	tokens  *vocabulary
+	context int
+
+	probing sync.Mutex // guards what follows
+	reader  *reader
+	rewards *rewardForm
+}
+
+// Open looks the model up at its server: name, context, size of the vocabulary.
+func Open(ctx context.Context, o Options) (*Model, error) {
+	if o.Kind == "" {
+		o.Kind = Auto
+	}
+	if o.Reward == "" {
+		o.Reward = Classify
+	}
+	o.Transport.Identity = strings.Join([]string{o.Model, o.Kind, o.Format.Tokenizer().Fingerprint()}, "\x1f")
+	pool, err := transport.New(o.Transport)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", o.Name, err)
+	}
+	m := &Model{options: o, pool: pool, context: o.Context}
+	size, err := m.lookUp(ctx)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("model %s: %w", o.Name, err), pool.Close())
+	}
+	if o.VocabSize > 0 {
+		size = o.VocabSize
+	}
+	tokens := o.Format.Tokenizer().Size()
+	if size == 0 {
+		size = tokens
+	}
+	if tokens > size {
+		return nil, errors.Join(fmt.Errorf("model %s: its tokenizer has %d ids, the server's model %d: the tokenizer belongs to another model", o.Name, tokens, size), pool.Close())
+	}
+	m.tokens = newVocabulary(o.Format.Tokenizer(), size)
+	return m, nil
+}
+
+// Close ends the calls in flight and leaves no goroutine.
+func (m *Model) Close() error { return m.pool.Close() }
+
+// Format is the model's way of turning conversations into tokens.
+func (m *Model) Format() *chat.Format { return m.options.Format }
+
+// Context is the longest sequence in tokens, prompt and text together.
+func (m *Model) Context() int { return m.context }
+
+// Sent is the number of requests so far that went to a server.
+func (m *Model) Sent() int64 { return m.pool.Sent() }
+
+// listed is one entry of /v1/models: vLLM and SGLang say max_model_len, llama.cpp says meta.
+type listed struct {
+	ID     string `json:"id"`
+	MaxLen int    `json:"max_model_len"`
+	Vocab  int    `json:"vocab_size"` // profuser serve
+	Meta   *struct {
+		Vocab   int `json:"n_vocab"`
+		Context int `json:"n_ctx"`
+	} `json:"meta"`
+}
+
+// lookUp reads /v1/models; a server without that route is accepted when the configuration says the context.
+func (m *Model) lookUp(ctx context.Context) (int, error) {
+	var list struct{ Data []listed }
+	err := m.pool.Do(ctx, transport.Request{Method: http.MethodGet, Path: "/v1/models", Fresh: true, Check: func(b []byte) error { return decode(b, &list) }})
+	var status *transport.StatusError
+	if errors.As(err, &status) && status.Status == http.StatusNotFound && m.context > 0 {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	at := slices.IndexFunc(list.Data, func(l listed) bool { return l.ID == m.options.Model })
+	if at < 0 && len(list.Data) == 1 && list.Data[0].Meta != nil { // llama.cpp names its file and answers to every name
+		at = 0
+	}
+	if at < 0 {
+		var names []string
+		for _, l := range list.Data {
+			names = append(names, l.ID)
+		}
+		return 0, fmt.Errorf("endpoint.model %q is not on the server, which has %s", m.options.Model, strings.Join(names, ", "))
+	}
+	found := list.Data[at]
+	vocab, length := found.Vocab, found.MaxLen
+	if found.Meta != nil {
+		vocab, length = found.Meta.Vocab, max(length, found.Meta.Context)
+	}
+	if length > 0 && (m.context == 0 || length < m.context) {
+		m.context = length
+	}
+	if m.context == 0 {
+		return 0, errors.New("the server does not say how long a text it reads: set the model's context")
+	}
+	return vocab, nil
+}
+
+// ask sends one request and reads the reply with check. A probe's reply that is whole but of another kind is final.
+func (m *Model) ask(ctx context.Context, path string, body any, probe bool, check func([]byte) error) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	judge := func(reply []byte) error {
+		err := check(reply)
+		if err != nil && probe && !errors.Is(err, errDamaged) {
+			return &otherReply{err}
+		}
+		return err
+	}
+	return m.explain(m.pool.Do(ctx, transport.Request{Path: path, Body: data, Check: judge, Fresh: probe}))
+}
+
+// explain adds what to do to the faults that servers describe in their own words.
+func (m *Model) explain(err error) error {
+	var status *transport.StatusError
+	if !errors.As(err, &status) || status.Status != http.StatusBadRequest {
+		return err
+	}
+	switch text := status.Message; {
+	case strings.Contains(text, "context length") || strings.Contains(text, "context size"):
+		return fmt.Errorf("%w: %w", ErrTooLong, err)
+	case strings.Contains(text, "greater than max allowed"):
+		return fmt.Errorf("truncate.top_k is more than the server allows; start it with a larger --max-logprobs or lower truncate.top_k: %w", err)
+	}
+	return err
+}
+
+// fits checks a request's length and ids.
+func (m *Model) fits(n int, lists ...[]int32) error {
+	if n > m.context {
+		return fmt.Errorf("%w: %d tokens, model %s has a context of %d", ErrTooLong, n, m.options.Name, m.context)
+	}
+	for _, ids := range lists {
+		for _, id := range ids {
+			if err := m.tokens.inRange(id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// errDamaged means that a reply is no JSON, or not of the promised form.
+var errDamaged = errors.New("damaged reply")
+
+// decode reads a JSON reply. Servers write NaN and Infinity as no JSON allows, so those are faults too.
+func decode(reply []byte, value any) error {
+	if err := json.Unmarshal(reply, value); err != nil {
+		return fmt.Errorf("%w of %d bytes: %w", errDamaged, len(reply), err)
+	}
+	return nil
+}

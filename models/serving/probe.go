@@ -1,0 +1,117 @@
+package serving
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/models/serving/transport"
+)
+
+// Need says what a model will be asked for.
+type Need struct {
+	// Generate, Score and Reward are the three operations.
+	Generate, Score, Reward bool
+	// TopK is the number of alternatives at each position.
+	TopK int
+}
+
+// Check finds out with small requests whether the server can do what will be asked for, before anything expensive runs.
+// An error says what is missing and what to do.
+func (m *Model) Check(ctx context.Context, n Need) error {
+	truncate := dist.Truncate{Mass: 1, TopK: n.TopK}
+	probe := m.tokens.sample()
+	if n.Generate {
+		if _, err := m.Generate(ctx, GenerateRequest{PromptIDs: probe, MaxTokens: 1, Truncate: truncate}); err != nil {
+			return err
+		}
+	}
+	if n.Score {
+		if _, err := m.Score(ctx, ScoreRequest{PromptIDs: probe[:1], TextIDs: probe[1:], Truncate: truncate}); err != nil {
+			return err
+		}
+	}
+	if n.Reward {
+		if _, err := m.form(ctx); err != nil {
+			return fmt.Errorf("rewarding with %s: %w", m.options.Name, err)
+		}
+	}
+	return nil
+}
+
+// sample gives a few ordinary tokens, different ones, whose text says which they are.
+func (v *vocabulary) sample() []int32 {
+	var out []int32
+	for id := range int32(v.tokenizer.Size()) {
+		b := v.tokenizer.Bytes(id)
+		if len(b) > 1 && b[len(b)-1] >= 'a' && b[len(b)-1] <= 'z' && len(v.ids[string(b)]) == 1 {
+			if out = append(out, id); len(out) == 4 {
+				return out
+			}
+		}
+	}
+	for id := range int32(v.tokenizer.Size()) { // a tokenizer without words
+		if out = append(out, id); len(out) >= 4 {
+			break
+		}
+	}
+	return out
+}
+
+// reading is the way in which this server is teacher-forced, found at its first use. A way counts only when a probe came
+// back with the log-probs of exactly the tokens that were sent.
+func (m *Model) reading(ctx context.Context) (*reader, error) {
+	m.probing.Lock()
+	defer m.probing.Unlock()
+	if m.reader != nil {
+		return m.reader, nil
+	}
+	ways := slices.Clone(readers)
+	foreign := func(r reader) int { // the way of the server's kind comes first
+		if r.kind == m.options.Kind {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(ways, func(a, b reader) int {
+		return cmp.Compare(foreign(a), foreign(b))
+	})
+	var reasons []string
+	for i, way := range ways {
+		q := question{ids: m.tokens.sample(), topK: 1, probe: true}
+		err := way.read(ctx, m, q, func(positions []position) error {
+			_, err := m.tokens.distributions(positions[1:], 1, dist.Truncate{Mass: 1, TopK: 1})
+			return err
+		})
+		if err == nil {
+			m.reader = &ways[i]
+			return m.reader, nil
+		}
+		if !refusal(err) {
+			return nil, err
+		}
+		reasons = append(reasons, fmt.Sprintf("%s: %v", way.name, err))
+	}
+	return nil, fmt.Errorf("this server does not return the log-probs of a given text, which reading the references needs; serve the model with vLLM, SGLang or profuser serve (llama.cpp ignores echo, transformers serve refuses it). Tried %s", strings.Join(reasons, "; "))
+}
+
+// refusal says whether an error is the server's answer to a question that it does not understand, rather than a fault
+// on the way.
+func refusal(err error) bool {
+	var status *transport.StatusError
+	if errors.As(err, &status) {
+		return status.Status >= 400 && status.Status < 500 && status.Status != 401 && status.Status != 403 && status.Status != 408 && status.Status != 429 || status.Status == 501
+	}
+	var other *otherReply
+	return errors.As(err, &other)
+}
+
+// otherReply is a reply that a server gave to another question than ours.
+type otherReply struct{ error }
+
+// Unwrap keeps transport from asking again.
+func (e *otherReply) Unwrap() []error { return []error{e.error, transport.ErrFinal} }

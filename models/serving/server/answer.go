@@ -1,0 +1,183 @@
+package server
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/models/engine"
+	"github.com/profuser/profuser/models/tokenizer"
+)
+
+// place is one token with what the model thought there.
+type place struct {
+	id      int32
+	known   bool // false for the first token of all
+	logProb float32
+	ids     []int32 // the k most probable, best first
+	tops    []float32
+}
+
+// answer is one continuation as replies show it.
+type answer struct {
+	places []place
+	text   string
+	finish string // stop or length
+}
+
+// every asks for k alternatives at each position, unrounded.
+func every(k int) dist.Truncate { return dist.Truncate{Mass: 1, TopK: k, Exact: true} }
+
+// places reads a distribution of which k entries were asked for; the token from outside is the entry after them.
+func places(ids []int32, logProbs []float32, ranks []int32, d dist.Sparse, k int) []place {
+	out := make([]place, len(ids))
+	for t, id := range ids {
+		top, tops := d.At(t)
+		n := len(top)
+		if ranks[t] < 0 {
+			n--
+		}
+		n = min(n, k)
+		out[t] = place{id: id, known: true, logProb: logProbs[t], ids: top[:n], tops: tops[:n]}
+	}
+	return out
+}
+
+// generate gives the n answers of a prompt, all at once.
+func (s *Server) generate(ctx context.Context, ids []int32, p sampling, k int) ([]answer, error) {
+	out, errs := make([]answer, p.n), make([]error, p.n)
+	var wait sync.WaitGroup
+	for i := range p.n {
+		wait.Go(func() {
+			a, err := s.engine.Generate(ctx, engine.GenerateRequest{PromptIDs: ids, MaxTokens: p.most, Temperature: p.temperature, TopP: p.topP, Seed: p.seed + int64(i), Truncate: every(k)})
+			if errs[i] = err; err != nil {
+				return
+			}
+			out[i] = answer{places: places(a.IDs, a.TokenLogProbs, a.TextRank, a.Dist, k), finish: "length"}
+			if a.Stopped {
+				out[i].finish = "stop"
+			}
+			s.finish(&out[i], p.stops)
+			s.counts.tokens(0, len(a.IDs))
+		})
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	s.counts.tokens(len(ids), 0)
+	return out, nil
+}
+
+// finish writes an answer's text, without special tokens and up to the first stop string; tokens after the one in which
+// that string ends are dropped.
+func (s *Server) finish(a *answer, stops []string) {
+	t := s.engine.Format().Tokenizer()
+	var b []byte
+	for i, p := range a.places {
+		b = append(b, t.Bytes(p.id)...)
+		for _, stop := range stops {
+			if at := strings.Index(string(b), stop); stop != "" && at >= 0 {
+				a.text, a.finish, a.places = readable(b[:at]), "stop", a.places[:i+1]
+				return
+			}
+		}
+	}
+	a.text = readable(b)
+}
+
+// readable is text for JSON.
+func readable(b []byte) string { return strings.ToValidUTF8(string(b), string(utf8.RuneError)) }
+
+// readPrompt is teacher forcing of a prompt: the first token has no log-probs.
+func (s *Server) readPrompt(ctx context.Context, ids []int32, k int) ([]place, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	r, err := s.engine.Score(ctx, engine.ScoreRequest{PromptIDs: ids[:1], TextIDs: ids[1:], Truncate: every(k)})
+	if err != nil {
+		return nil, err
+	}
+	return append([]place{{id: ids[0]}}, places(ids[1:], r.TokenLogProbs, r.TextRank, r.Dist, k)...), nil
+}
+
+// text is a token for people.
+func text(t *tokenizer.Tokenizer, id int32) string {
+	if b := t.Bytes(id); b != nil {
+		return readable(b)
+	}
+	return t.Token(id)
+}
+
+// columns is OpenAI's older shape of log-probs.
+func (s *Server) columns(list []place, asIDs bool) map[string]any {
+	t := s.engine.Format().Tokenizer()
+	name := func(id int32) string {
+		if asIDs {
+			return tokenID(id)
+		}
+		return text(t, id)
+	}
+	tokens, own, tops, offsets := []string{}, []any{}, []any{}, []int{}
+	offset := 0
+	for _, p := range list {
+		tokens, offsets = append(tokens, name(p.id)), append(offsets, offset)
+		offset += utf8.RuneCountInString(text(t, p.id))
+		if !p.known {
+			own, tops = append(own, nil), append(tops, nil)
+			continue
+		}
+		at := map[string]float32{name(p.id): p.logProb}
+		for i := len(p.ids) - 1; i >= 0; i-- { // of two ids with one text the more probable stays
+			at[name(p.ids[i])] = p.tops[i]
+		}
+		own, tops = append(own, p.logProb), append(tops, at)
+	}
+	return map[string]any{"tokens": tokens, "token_logprobs": own, "top_logprobs": tops, "text_offset": offsets}
+}
+
+// list is the shape of chat completions, with ids besides.
+func (s *Server) list(places []place) map[string]any {
+	t := s.engine.Format().Tokenizer()
+	entry := func(id int32, logProb float32) map[string]any {
+		b := []int{}
+		for _, x := range t.Bytes(id) {
+			b = append(b, int(x))
+		}
+		return map[string]any{"id": id, "token": text(t, id), "bytes": b, "logprob": logProb}
+	}
+	content := []any{}
+	for _, p := range places {
+		tops := []any{}
+		for i, id := range p.ids {
+			tops = append(tops, entry(id, p.tops[i]))
+		}
+		e := entry(p.id, p.logProb)
+		e["top_logprobs"] = tops
+		content = append(content, e)
+	}
+	return map[string]any{"content": content}
+}
+
+// byID is vLLM's prompt_logprobs: rank is the place in the whole order for the k most probable, and k+1 for a token
+// from outside of them.
+func (s *Server) byID(list []place) []any {
+	t := s.engine.Format().Tokenizer()
+	out := []any{}
+	for _, p := range list {
+		if !p.known {
+			out = append(out, nil)
+			continue
+		}
+		at := map[string]any{number(p.id): map[string]any{"logprob": p.logProb, "rank": len(p.ids) + 1, "decoded_token": text(t, p.id)}}
+		for i, id := range p.ids {
+			at[number(id)] = map[string]any{"logprob": p.tops[i], "rank": i + 1, "decoded_token": text(t, id)}
+		}
+		out = append(out, at)
+	}
+	return out
+}
