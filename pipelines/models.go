@@ -8,7 +8,6 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/engine"
-	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
 	"github.com/profuser/profuser/transforms/inflight"
@@ -19,24 +18,14 @@ import (
 // for one that fills meanwhile.
 const concurrency = 128
 
+// conversation is a model's way from messages to tokens and back; embedded, it is half of each interface.
+type conversation = chat.Format
+
 // inProcess puts an engine behind the interfaces that the steps declare.
 type inProcess struct {
 	*engine.Engine
+	*conversation
 	release func() error
-}
-
-func (m inProcess) Prompt(messages []schemas.Message) ([]int32, error) {
-	return m.Format().Prompt(messages)
-}
-
-func (m inProcess) Answer(ids []int32) (string, []int32, bool) { return m.Format().Answer(ids) }
-
-func (m inProcess) Encode(messages []schemas.Message, text string, closed bool) (chat.Encoded, error) {
-	return m.Format().Encode(messages, text, closed)
-}
-
-func (m inProcess) Conversation(messages []schemas.Message, text string) ([]int32, error) {
-	return m.Format().Conversation(messages, text)
 }
 
 func (m inProcess) Close() error { return m.release() }
@@ -84,7 +73,7 @@ func acquire(m inflight.Model) (inProcess, error) {
 		engines.open[m] = s
 	}
 	s.users++
-	return inProcess{s.engine, func() error {
+	return inProcess{s.engine, s.engine.Format(), func() error {
 		engines.Lock()
 		defer engines.Unlock()
 		if s.users--; s.users > 0 {
@@ -131,7 +120,6 @@ func (r *Run) model(name string) inflight.Model {
 	if m.Endpoint != nil {
 		return served(m)
 	}
-	auto := func(s string) string { return strings.TrimPrefix(s, "auto") }
 	return inflight.Model{
 		Name: name, Dir: m.Path, Backend: engine.DefaultBackend, Concurrency: concurrency,
 		ChatTemplate: auto(m.ChatTemplate), EndOfTurn: auto(m.EndOfTurn), BOS: auto(m.BOS),
@@ -149,3 +137,6 @@ func (r *Run) entry(name string) config.Model {
 	m.Path, _ = r.localPath("model")
 	return m
 }
+
+// auto is "" for a key that says auto, which means the model's own.
+func auto(s string) string { return strings.TrimPrefix(s, "auto") }

@@ -11,27 +11,15 @@ import (
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/models/serving/transport"
-	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
 	"github.com/profuser/profuser/transforms/inflight"
 )
 
 // remote puts a served model behind the interfaces that the steps declare.
-type remote struct{ *serving.Model }
-
-func (m remote) Prompt(messages []schemas.Message) ([]int32, error) {
-	return m.Format().Prompt(messages)
-}
-
-func (m remote) Answer(ids []int32) (string, []int32, bool) { return m.Format().Answer(ids) }
-
-func (m remote) Encode(messages []schemas.Message, text string, closed bool) (chat.Encoded, error) {
-	return m.Format().Encode(messages, text, closed)
-}
-
-func (m remote) Conversation(messages []schemas.Message, text string) ([]int32, error) {
-	return m.Format().Conversation(messages, text)
+type remote struct {
+	*serving.Model
+	*conversation
 }
 
 // Reward implements reward.Rewarder.
@@ -56,7 +44,6 @@ func (m remoteReader) Score(ctx context.Context, r crossentropy.Request) (crosse
 
 // served is the step's description of a model with an endpoint.
 func served(m config.Model) inflight.Model {
-	auto := func(s string) string { return strings.TrimPrefix(s, "auto") }
 	e := m.Endpoint
 	return inflight.Model{
 		Name: m.Name, Dir: m.Tokenizer, Concurrency: e.Concurrency * len(e.URLs),
@@ -85,7 +72,7 @@ func connect(ctx context.Context, m inflight.Model) (remote, error) {
 		}
 	}
 	s, err := serving.Open(ctx, o)
-	return remote{s}, err
+	return remote{s, format}, err
 }
 
 // checkServed asks a model's server for everything that the run will, once and small, and takes the digest of what

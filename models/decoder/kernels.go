@@ -7,7 +7,7 @@ import (
 // The functions of this file do what GoMLX's own do, around two things that the Go backend is slow at (measured on a
 // Xeon with AVX-512, Go 1.26.8, compute v0.1.6).
 //
-// A product of fewer than smallProduct multiplications with a transposed right side takes a horizontal sum for each
+// A product of fewer than SmallProduct multiplications with a transposed right side takes a horizontal sum for each
 // result, 100 to 170 ns; not transposed and with more than vectorWidth columns it takes none. Transposing takes 4 ns an
 // element, so for w it is worth it only if each of its n columns is used by enough rows: n <= manyColumns·t.
 //
@@ -15,16 +15,18 @@ import (
 // vector registers are in use, as a product leaves them. math.Expm1 is plain Go and does not suffer. GoMLX has no
 // gradient for it; the functions that have one bring their own.
 const (
-	smallProduct = 4 << 20
-	vectorWidth  = 16
-	manyColumns  = 40
+	// SmallProduct is the number of multiplications from which on the Go backend packs a product's sides.
+	SmallProduct = 4 << 20
+
+	vectorWidth = 16
+	manyColumns = 40
 )
 
 // TimesTransposed is x [T, n] by w [m, n] transposed: [T, m]. A row of the result does not depend on its place: what is
 // not a multiple of the vector width is summed in another order, so only whole vectors, two at least, are laid along a row.
 func TimesTransposed(x, w *Node) *Node {
 	t, n, m := x.Shape().Dimensions[0], x.Shape().Dimensions[1], w.Shape().Dimensions[0]
-	if t*n*m < smallProduct {
+	if t*n*m < SmallProduct {
 		vectors := func(n int) bool { return n > vectorWidth && n%vectorWidth == 0 }
 		switch {
 		case vectors(m) && n <= manyColumns*t && (m <= t || !vectors(t)):

@@ -17,15 +17,12 @@ type tables struct {
 	turn     *Node            // [C, C]: x·turn is rotate_half(x)
 }
 
-// fewest is the number of multiplications below which the Go backend takes a kernel of a third of the speed.
-const fewest = 4 << 20
-
 // attend is softmax(q·kᵀ + mask)·v of each head; q, k, v are [T, C] a head, q already scaled, and masks holds one for each
 // head or one for all. Where single products would be small, several heads are stacked into one. The reverse maps the
 // heads' gradients to those of q, k and v.
 func (t *Tape) attend(q, k, v []*Node, slopes []float64) ([]*Node, func(d []*Node) (dq, dk, dv []*Node)) {
 	heads, size := len(q), 1
-	for size < heads && size*t.b*t.s*t.s*t.c.HeadDim < fewest {
+	for size < heads && size*t.b*t.s*t.s*t.c.HeadDim < decoder.SmallProduct {
 		size++
 	}
 	outs := make([]*Node, 0, heads)
@@ -86,7 +83,7 @@ func (t *Tape) unstack(x *Node, n int) []*Node {
 
 // across is x·yᵀ for each row of the batch. Small ones are faster with y turned first (models/decoder/kernels.go).
 func across(x, y *Node) *Node {
-	if x.Shape().Size()*y.Shape().Dimensions[1] < fewest {
+	if x.Shape().Size()*y.Shape().Dimensions[1] < decoder.SmallProduct {
 		return along(x, Transpose(y, 1, 2))
 	}
 	return Dot(x, y).General([]int{2}, []int{0}, []int{2}, []int{0})

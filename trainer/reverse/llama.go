@@ -42,7 +42,7 @@ func (p *projections) parts(i, n int) []*Node {
 	w := p.scaled[i]
 	size := w.Shape().Dimensions[0] / n
 	out := make([]*Node, n)
-	if n > 1 && p.x.Shape().Size()*size < fewest {
+	if n > 1 && p.x.Shape().Size()*size < decoder.SmallProduct {
 		whole := decoder.TimesTransposed(p.x, w)
 		for h := range out {
 			out[h] = Slice(whole, AxisRange(), AxisRange(h*size, (h+1)*size))
@@ -124,7 +124,7 @@ func (t *Tape) merge(x *Node, outs []*Node, name string) (*Node, func(d *Node) [
 		t.record(name, times(t.flip(d), o))
 		ds := make([]*Node, len(outs))
 		n := t.c.HeadDim
-		if d.Shape().Size()*n < fewest {
+		if d.Shape().Size()*n < decoder.SmallProduct {
 			whole := times(d, w)
 			for h := range ds {
 				ds[h] = Slice(whole, AxisRange(), AxisRange(h*n, (h+1)*n))
