@@ -70,7 +70,7 @@ func (m *Model) Generate(ctx context.Context, r GenerateRequest) (out GenerateRe
 		return out, fmt.Errorf("generating with %s: %d prompt tokens and at most %d new ones; both must be positive", m.options.Name, len(r.PromptIDs), r.MaxTokens)
 	}
 	if err := errors.Join(r.Truncate.Validate(), m.fits(len(r.PromptIDs)+r.MaxTokens, r.PromptIDs)); err != nil {
-		return out, err
+		return out, m.failed("generating", err)
 	}
 	generate := m.generateOpenAI
 	if m.options.Kind == SGLang {
@@ -87,7 +87,7 @@ func (m *Model) Generate(ctx context.Context, r GenerateRequest) (out GenerateRe
 		out.Reading, err = m.tokens.distributions(a.positions, r.Truncate.TopK, r.Truncate)
 	}
 	if err != nil {
-		return GenerateResult{}, fmt.Errorf("generating with %s: %w", m.options.Name, err)
+		return GenerateResult{}, m.failed("generating", err)
 	}
 	for _, p := range a.positions {
 		out.IDs = append(out.IDs, p.id)
