@@ -54,8 +54,9 @@ bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see m
 bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing
 	go test -run '^$$' -bench Demo ./models/engine
 
-bench-serving: ## how much of a server's capacity one process uses, and the heap's growth over 20,000 requests
-	go test -run '^$$' -bench Capacity -benchtime 20000x ./models/serving/transport
+bench-serving: ## how much of a server's capacity one process uses, and the heap over 100,000 requests and 100,000 prompts
+	go test -run '^$$' -bench Capacity -benchtime 100000x ./models/serving/transport
+	go test -run '^$$' -bench PromptsOverHTTP -benchtime 100000x -timeout 30m ./pipelines
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml

@@ -70,7 +70,8 @@ func (e quick) Generate(ctx context.Context, r engine.GenerateRequest) (out engi
 	all := slices.Clone(r.PromptIDs)
 	stop := e.format.StopIDs()[0]
 	if e.says != nil {
-		all = append(append(all, e.format.Tokenizer().Encode(e.says(r.PromptIDs))...), stop)
+		said := append(e.format.Tokenizer().Encode(e.says(r.PromptIDs)), stop)
+		all = append(all, said[:min(len(said), r.MaxTokens)]...)
 	} else {
 		for len(all) < len(r.PromptIDs)+r.MaxTokens && !out.Stopped {
 			x := e.logits(all)

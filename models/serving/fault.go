@@ -111,16 +111,18 @@ type otherReply struct{ error }
 // Unwrap keeps transport from asking again.
 func (e *otherReply) Unwrap() []error { return []error{e.error, transport.ErrFinal} }
 
-// explain adds what to do to the faults that servers describe in their own words.
+// explain adds what to do to the faults that servers describe in their own words: vLLM and SGLang ("context length"),
+// llama.cpp ("context size"), text-embeddings-inference ("must have less than", with status 413).
 func explain(err error) error {
 	var status *transport.StatusError
-	if !errors.As(err, &status) || status.Status != http.StatusBadRequest {
+	if !errors.As(err, &status) || !slices.Contains(ofOneRequest, status.Status) {
 		return err
 	}
-	switch text := status.Message; {
-	case strings.Contains(text, "context length") || strings.Contains(text, "context size"):
+	says := func(s string) bool { return strings.Contains(status.Message, s) }
+	switch {
+	case says("context length"), says("context size"), says("must have less than"):
 		return fmt.Errorf("%w: %w", ErrTooLong, err)
-	case strings.Contains(text, "greater than max allowed"):
+	case says("greater than max allowed"):
 		return unfit{fmt.Errorf("truncate.top_k is more than the server allows; start it with a larger --max-logprobs or lower truncate.top_k: %w", err)}
 	}
 	return err

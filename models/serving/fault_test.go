@@ -25,6 +25,8 @@ func TestWhoseFault(t *testing.T) {
 		{"not implemented", status(501, "no logprobs"), "", 0},
 		{"too many alternatives", status(400, "which is greater than max allowed: 5"), "", 0},
 		{"too long", status(400, "maximum context length is 9"), CodeTooLong, 1},
+		{"too long for TEI", status(413, "Input validation error: `inputs` must have less than 512 tokens. Given: 900"), CodeTooLong, 1},
+		{"failed model of TEI", status(424, "inference failed"), CodeUnanswered, 3},
 		{"filtered", status(400, "content filter"), CodeRefused, 1},
 		{"too large", status(413, "too large"), CodeRefused, 1},
 		{"not valid", status(422, "no"), CodeRefused, 1},

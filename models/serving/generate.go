@@ -157,6 +157,9 @@ func (m *Model) checkAnswer(a *answer, r GenerateRequest) error {
 	if n > r.MaxTokens || n == 0 && !a.stopped {
 		return fmt.Errorf("%d tokens, want 1 to %d", n, r.MaxTokens)
 	}
+	if n < r.MaxTokens && !a.stopped && !m.stops(a.positions) {
+		return fmt.Errorf("%d tokens of %d, and the model has not ended: the answer was broken off", n, r.MaxTokens)
+	}
 	if a.count != 0 && a.count != n && !(a.stopped && a.count == n+1) {
 		return fmt.Errorf("log-probs of %d tokens, the server counts %d", n, a.count)
 	}

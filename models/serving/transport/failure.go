@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -22,7 +23,7 @@ type Reason string
 
 // The reasons.
 const (
-	// Unanswered: a lost connection, the time limit, status 408, 429 or 5xx, or every URL left alone.
+	// Unanswered: a lost connection, the time limit, status 408, 424, 429 or 5xx, or every URL left alone.
 	Unanswered Reason = "unanswered"
 	// Damaged: a reply that does not pass its check, or is too large.
 	Damaged Reason = "damaged"
@@ -99,6 +100,12 @@ func explanation(reply []byte) string {
 			s = strings.Trim(string(body.Detail), `"`)
 		}
 	}
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
 	s = strings.Join(strings.Fields(s), " ")
 	if len(s) > 300 {
 		for s = s[:300]; !utf8.ValidString(s); {

@@ -239,7 +239,7 @@ func (p *Pool) judge(e *endpoint, r Request, response *http.Response, reply []by
 	switch {
 	case code == http.StatusNotImplemented: // the server will not learn it
 		return o, alive
-	case code >= 500:
+	case code >= 500 || code == http.StatusFailedDependency: // 424 is what TGI and TEI say when their model fails
 		o.reason, o.again = Unanswered, true
 		return o, dead
 	case code == http.StatusRequestTimeout || code == http.StatusTooManyRequests:
