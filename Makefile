@@ -4,7 +4,7 @@ export CGO_ENABLED := 0
 FUZZTIME ?= 60s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
-.PHONY: help build test check lint race fuzz bench bench-engine bench-serving compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
+.PHONY: help build test check lint race fuzz bench bench-engine bench-serving compare-backends compare-tokenizer compare-serving bench-tokenizer demo readme demo-models real-prompts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
@@ -46,6 +46,9 @@ PYTHON ?= python3
 compare-tokenizer: ## 15,000 fuzzed strings per tokenizer against the reference (needs PyPI, see measure.py)
 	go build -o out/measure/measure ./models/tokenizer/measure
 	$(PYTHON) models/tokenizer/measure/measure.py compare out/measure/measure $(TOKENIZERS) out/measure
+
+compare-serving: build ## profuser serve with the official openai client (needs PyPI, see openai_client.py)
+	$(PYTHON) models/serving/server/testdata/openai_client.py bin/profuser data/models/target data/models/judge-a
 
 bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see measure.py)
 	go build -o out/measure/measure ./models/tokenizer/measure

@@ -67,6 +67,18 @@ func served(m config.Model) inflight.Model {
 	}
 }
 
+// fewestFailures of a server do not end a step early: there is hardly anything left to save.
+const fewestFailures = 100
+
+// tolerating is the model for a step with at most records calls: a served one gives up when so many have failed that
+// the step must fail on its rejects, instead of rejecting all that is left.
+func tolerating(m inflight.Model, maxRejects float64, records int64) inflight.Model {
+	if m.Endpoint.URLs != "" {
+		m.Endpoint.MaxFailures = max(fewestFailures, int64(maxRejects*float64(records)))
+	}
+	return m
+}
+
 // connect opens a served model. The key comes from the environment of this process.
 func connect(ctx context.Context, m inflight.Model) (r remote, err error) {
 	e := m.Endpoint
@@ -80,7 +92,7 @@ func connect(ctx context.Context, m inflight.Model) (r remote, err error) {
 		return r, err
 	}
 	r.Model, err = serving.Open(ctx, serving.Options{
-		Name: m.Name, Model: e.Model, Kind: e.Kind, Format: r.conversation, Context: e.Context, Reward: serving.RewardAPI(e.Reward), Criteria: e.Criteria,
+		Name: m.Name, Model: e.Model, Kind: e.Kind, Format: r.conversation, Context: e.Context, Reward: serving.RewardAPI(e.Reward), Criteria: e.Criteria, MaxFailures: e.MaxFailures,
 		Transport: transport.Options{
 			URLs: strings.Fields(e.URLs), Key: os.Getenv(serving.KeyVariable), Cache: cache,
 			Concurrency: e.Concurrency, Timeout: e.Timeout, MaxWait: e.MaxWait, Attempts: e.Attempts,

@@ -52,7 +52,8 @@ func (u unfit) Unwrap() error { return u.error }
 
 // failed is the error of an operation. Here, and nowhere else, it is decided whether an error is a RowError: it is when
 // the request's length, the attempts' end, the replies or a refusal of this one request are the cause. A key that is
-// refused, a model or a route that is not there, a server that is unfit, a closed connection are not.
+// refused, a model or a route that is not there, a server that is unfit, a closed connection are not, and neither is a
+// failure after MaxFailures others.
 func (m *Model) failed(doing string, err error) error {
 	row := &RowError{err: err}
 	var failure *transport.Failure
@@ -74,7 +75,11 @@ func (m *Model) failed(doing string, err error) error {
 	case failure.Reason == transport.Refused && slices.Contains(ofOneRequest, statusOf(err)):
 		row.Code = CodeRefused
 	}
-	if row.Code != "" {
+	switch most := m.options.MaxFailures; {
+	case row.Code == "":
+	case row.Code != CodeTooLong && m.failures.Add(1) > most && most > 0:
+		err = fmt.Errorf("more than %d requests have failed, so the others are not sent: %w", most, err)
+	default:
 		err = row
 	}
 	return fmt.Errorf("%s with %s: %w", doing, m.options.Name, err)

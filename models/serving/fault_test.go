@@ -102,3 +102,37 @@ func TestEndOfTheRun(t *testing.T) {
 		t.Errorf("too long: %v", err)
 	}
 }
+
+// TestTooManyFailures: a server that fails again and again ends the run instead of having all rows rejected.
+func TestTooManyFailures(t *testing.T) {
+	broken := false
+	f := &fake{manner: "vllm", format: demoFormat(t)}
+	o := Options{MaxFailures: 3}
+	o.Transport.Attempts = 1
+	m := connect(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if broken {
+			refuse(w, 500, "out of order")
+			return
+		}
+		f.ServeHTTP(w, r)
+	}), o)
+	request := ScoreRequest{PromptIDs: prompt, TextIDs: text, Truncate: truncate}
+	if _, err := m.Score(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	broken = true
+	for i := range 5 {
+		var row *RowError
+		_, err := m.Score(t.Context(), request)
+		if errors.As(err, &row) != (i < 3) {
+			t.Errorf("failure %d: %v", i, err)
+		}
+		if i >= 3 && !strings.Contains(err.Error(), "scoring with m: more than 3 requests have failed, so the others are not sent: POST /v1/completions (request ") {
+			t.Errorf("failure %d: %v", i, err)
+		}
+		var long *RowError
+		if _, err := m.Score(t.Context(), ScoreRequest{PromptIDs: prompt, TextIDs: make([]int32, fakeContext), Truncate: truncate}); !errors.As(err, &long) || long.Code != CodeTooLong {
+			t.Errorf("too long: %v", err)
+		}
+	}
+}

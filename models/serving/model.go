@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/serving/transport"
@@ -44,16 +45,20 @@ type Options struct {
 	Reward RewardAPI
 	// Criteria is what a judge is to say about an answer, after "Say in at most three sentences"; "" means DefaultCriteria.
 	Criteria string
+	// MaxFailures is how many requests may fail, each an error of its row alone, before such an error is one of the run;
+	// 0 sets no bound. Too long texts do not count.
+	MaxFailures int64
 	// Transport says where and how often. Its Identity is set here.
 	Transport transport.Options
 }
 
 // Model is one served model. All methods may be called from many goroutines.
 type Model struct {
-	options Options
-	pool    *transport.Pool
-	tokens  *vocabulary
-	context int
+	options  Options
+	pool     *transport.Pool
+	tokens   *vocabulary
+	context  int
+	failures atomic.Int64
 
 	probing sync.Mutex // guards what follows
 	reader  *reader

@@ -40,6 +40,8 @@ type Endpoint struct {
 	// Timeout is the limit of one request, MaxWait of the wait before it is sent again; Attempts is how often it is sent.
 	Timeout, MaxWait time.Duration
 	Attempts         int
+	// MaxFailures is how many requests may fail before the step ends; 0 sets no bound.
+	MaxFailures int64
 	// Context is the longest sequence in tokens; 0 asks the server.
 	Context int
 }

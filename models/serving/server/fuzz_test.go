@@ -42,7 +42,9 @@ func (p parrot) Score(_ context.Context, r engine.ScoreRequest) (out engine.Scor
 	return out, nil
 }
 
-func (p parrot) Reward(_ context.Context, ids []int32) (float64, error) { return float64(len(ids)), nil }
+func (p parrot) Reward(_ context.Context, ids []int32) (float64, error) {
+	return float64(len(ids)), nil
+}
 
 func certain(ids []int32) (d dist.Sparse, logProbs []float32, ranks []int32) {
 	for range ids {
