@@ -49,7 +49,8 @@ type Engine struct {
 	backend compute.Backend
 
 	score, reward *batcher[ScoreRequest, ScoreResult]
-	generate      *batcher[GenerateRequest, GenerateResult]
+	generate      *scheduler
+	slots         chan struct{} // a place for each computation that runs
 
 	building sync.Mutex // guards execs
 	execs    map[string]*model.Exec
@@ -82,11 +83,14 @@ func Open(dir string, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening backend %q: %w", o.Backend, err)
 	}
-	e := &Engine{dir: dir, options: o, format: format, network: decoder.New(c), config: c, store: store, backend: backend, execs: map[string]*model.Exec{}}
-	slots := make(chan struct{}, o.Batches)
-	e.score = newBatcher(slots, e.scoreKey, e.scoreBatch)
-	e.reward = newBatcher(slots, e.scoreKey, e.rewardBatch)
-	e.generate = newBatcher(slots, e.generateKey, e.generateBatch)
+	if err := decoder.Turn(store, c); err != nil {
+		return nil, fmt.Errorf("model %s: %w", dir, err)
+	}
+	e := &Engine{dir: dir, options: o, format: format, network: decoder.New(c).Frozen(), config: c, store: store, backend: backend, execs: map[string]*model.Exec{}}
+	e.slots = make(chan struct{}, o.Batches)
+	e.score = newBatcher(e.slots, e.scoreKey, e.scoreBatch)
+	e.reward = newBatcher(e.slots, e.scoreKey, e.rewardBatch)
+	e.generate = newScheduler(e)
 	return e, nil
 }
 
