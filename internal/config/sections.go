@@ -90,6 +90,8 @@ type Model struct {
 	ChatTemplate string `yaml:"chat_template" default:"auto"`
 	// Context length in tokens; auto takes the model's.
 	Context Auto `yaml:"context" default:"auto" allow:"[1, inf)"`
+	// What computes: the Go backend, or xla:/path/to/plugin.so in a binary of make build-xla.
+	Backend string `yaml:"backend" default:"go:ops_sequential" allow:"go:ops_sequential | xla:/…"`
 	// The token that ends an answer; auto takes the one that the template puts there.
 	EndOfTurn string `yaml:"end_of_turn" default:"auto"`
 	// Whether a BOS token is put before the rendering: auto leaves it to the template.
@@ -243,7 +245,7 @@ type Curriculum struct {
 // Trainer is the section of the same name.
 type Trainer struct {
 	// Engine of the graphs: the Go backend, one operation after another; examples of a batch run side by side.
-	Backend string `yaml:"backend" default:"go:ops_sequential" allow:"go:ops_sequential"`
+	Backend string `yaml:"backend" default:"go:ops_sequential" allow:"go:ops_sequential | xla:/…"`
 	// Prompts in a batch.
 	BatchPrompts int `yaml:"batch_prompts" default:"128" allow:"[1, inf)"`
 	// Longest example in tokens; texts are cut on the right, prompts never.
