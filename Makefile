@@ -4,7 +4,7 @@ export CGO_ENABLED := 0
 FUZZTIME ?= 60s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
-.PHONY: help build build-xla test test-xla check lint race fuzz bench bench-engine bench-serving compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
+.PHONY: help build build-xla test test-xla check lint race fuzz bench bench-engine bench-serving compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean compare-serving
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
@@ -55,6 +55,9 @@ compare-tokenizer: ## 15,000 fuzzed strings per tokenizer against the reference 
 	go build -o out/measure/measure ./models/tokenizer/measure
 	$(PYTHON) models/tokenizer/measure/measure.py compare out/measure/measure $(TOKENIZERS) out/measure
 
+compare-serving: build ## profuser serve with the official openai client (needs PyPI, see openai_client.py)
+	$(PYTHON) models/serving/server/testdata/openai_client.py bin/profuser data/models/target data/models/judge-a
+
 bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see measure.py)
 	go build -o out/measure/measure ./models/tokenizer/measure
 	$(PYTHON) models/tokenizer/measure/measure.py bench out/measure/measure $(TOKENIZERS) out/measure
@@ -62,8 +65,9 @@ bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see m
 bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing
 	go test -run '^$$' -bench Demo ./models/engine
 
-bench-serving: ## how much of a server's capacity one process uses, and the heap's growth over 20,000 requests
-	go test -run '^$$' -bench Capacity -benchtime 20000x ./models/serving/transport
+bench-serving: ## how much of a server's capacity one process uses, and the heap over 100,000 requests and 100,000 prompts
+	go test -run '^$$' -bench Capacity -benchtime 100000x ./models/serving/transport
+	go test -run '^$$' -bench PromptsOverHTTP -benchtime 100000x -timeout 30m ./pipelines
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml
