@@ -97,7 +97,7 @@ func (e *Exact) kind(id int32) kind {
 //
 // Source: spec/alignment.md §2. Different from FuseLLM and FuseChat: no edit distances, no one-hot positions.
 func (e *Exact) Align(text []byte, source Tokens, d dist.Sparse, textRank []int32, target Tokens) (Aligned, error) {
-	if err := e.check(text, source, d, textRank, target); err != nil {
+	if err := checkInput(text, source, d, textRank, target, e.target.Size()); err != nil {
 		return Aligned{}, fmt.Errorf("aligning a text of %d bytes: %w", len(text), err)
 	}
 	if e.sameTokenizer && slices.Equal(source.IDs, target.IDs) {
@@ -126,8 +126,9 @@ func (e *Exact) Align(text []byte, source Tokens, d dist.Sparse, textRank []int3
 	return w.out, nil
 }
 
-// check refuses input that breaks the contract of Align; entries are checked as they are read.
-func (e *Exact) check(text []byte, source Tokens, d dist.Sparse, textRank []int32, target Tokens) error {
+// checkInput refuses input that breaks the contract of Align, for a target vocabulary of size tokens; entries are checked
+// as they are read.
+func checkInput(text []byte, source Tokens, d dist.Sparse, textRank []int32, target Tokens, size int) error {
 	if err := source.validate("source", len(text)); err != nil {
 		return err
 	}
@@ -142,8 +143,8 @@ func (e *Exact) check(text []byte, source Tokens, d dist.Sparse, textRank []int3
 		return fmt.Errorf("the source's distributions hold %d ids and %d log-probs: want as many of each", len(d.IDs), len(d.LogProbs))
 	}
 	for i, id := range target.IDs {
-		if id < 0 || int(id) >= e.target.Size() {
-			return fmt.Errorf("target token %d has id %d: the target's tokenizer has 0 to %d", i, id, e.target.Size()-1)
+		if id < 0 || int(id) >= size {
+			return fmt.Errorf("target token %d has id %d: the target's tokenizer has 0 to %d", i, id, size-1)
 		}
 	}
 	if target.Closed != source.Closed {

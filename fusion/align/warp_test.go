@@ -2,6 +2,7 @@ package align
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,10 +21,7 @@ type tokenStrings struct {
 func (v tokenStrings) Size() int             { return len(v.tokens) }
 func (v tokenStrings) Token(id int32) string { return v.tokens[id] }
 func (v tokenStrings) Bytes(id int32) []byte {
-	if token := v.tokens[id]; len(token) >= len(v.marker) && token[:len(v.marker)] == v.marker {
-		return []byte(" " + token[len(v.marker):])
-	}
-	return []byte(v.tokens[id])
+	return []byte(strings.ReplaceAll(v.tokens[id], v.marker, " "))
 }
 
 func drawStrings(t *rapid.T, name, marker string, most int) tokenStrings {

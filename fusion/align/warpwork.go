@@ -9,14 +9,17 @@ import (
 
 const (
 	// dead is D of cells that lie on no cheapest path.
-	dead = math.MaxInt32 / 2
+	dead = 1 << 28
+	// maxCost bounds the cost of a pair, and MaxWarp the tokens of a side, so that no sum reaches dead. No vocabulary has
+	// strings of thousands of characters.
+	maxCost = 4095
 	// bandSize is how many columns on each side belong to the band that gives the upper bound.
 	bandSize = 8
 )
 
 // Steps of a path, in the order of preference.
 const (
-	stepDiagonal uint8 = iota
+	stepDiagonal = iota
 	stepUp
 	stepLeft
 )
@@ -131,8 +134,7 @@ func (k *warp) cost(row, col int32) int32 {
 	return int32(*known) - 1
 }
 
-// distance is the edit distance of two strings; no vocabulary has strings of 65,535 characters, whose distance counts as
-// 65,534.
+// distance is the edit distance of two strings, at most maxCost.
 func (k *warp) distance(a, b int32) uint16 {
 	if a == b {
 		return 0
@@ -141,31 +143,25 @@ func (k *warp) distance(a, b int32) uint16 {
 		k.pattern.Set(k.word(a))
 		k.set = a
 	}
-	return uint16(min(k.pattern.Distance(k.word(b)), math.MaxUint16-1))
+	return uint16(min(k.pattern.Distance(k.word(b)), maxCost))
 }
 
-// bound is D at the end of the cheapest path in a band around equal shares of characters: an upper bound of the whole
-// matrix's.
-func (k *warp) bound() int32 {
-	n, m := len(k.rows.tokens), len(k.cols.tokens)
-	total := func(s *side) (sum int) {
-		for _, t := range s.tokens {
-			sum += len(k.word(s.strings[t]))
-		}
-		return sum
-	}
-	rowTotal, colTotal := max(1, total(&k.rows)), max(1, total(&k.cols))
+// bound is D at the end of the cheapest path in a band around equal shares of the text's bytes: an upper bound of the
+// whole matrix's.
+func (k *warp) bound(source, target []int32) int32 {
+	n, m := len(source), len(target)
 	for j := range k.before {
 		k.before[j], k.row[j] = dead, dead
 	}
 	k.before[0] = 0
-	rowSum, colSum, center := 0, 0, 0
+	rowTotal, colTotal := total(source, k.sourceBytes), total(target, k.targetBytes)
+	rowEnd, colEnd, center := 0, int(k.targetBytes[target[0]]), 0
 	for i, r := range k.rows.tokens {
 		first := max(0, center-bandSize)
-		rowSum += len(k.word(k.rows.strings[r]))
-		for center < m-1 && (colSum+len(k.word(k.cols.strings[k.cols.tokens[center]])))*rowTotal <= rowSum*colTotal {
-			colSum += len(k.word(k.cols.strings[k.cols.tokens[center]]))
+		rowEnd += int(k.sourceBytes[source[i]])
+		for center < m-1 && colEnd*rowTotal < rowEnd*colTotal {
 			center++
+			colEnd += int(k.targetBytes[target[center]])
 		}
 		last := min(m-1, center+bandSize)
 		if i == n-1 {
@@ -180,54 +176,66 @@ func (k *warp) bound() int32 {
 	return k.before[m]
 }
 
-// sweep computes the cells from which the end is reached at no more than limit.
+// total is the number of bytes that tokens stand for, at least 1.
+func total(ids, lengths []int32) int {
+	sum := 0
+	for _, id := range ids {
+		sum += int(lengths[id])
+	}
+	return max(1, sum)
+}
+
+// sweep computes the cells from which the end is reached at no more than limit, and some between them. D stands with the
+// step that led to it in its two low bits, so that the lowest of three is also the first of equals.
 func (k *warp) sweep(limit int32) {
-	m := len(k.cols.tokens)
 	k.steps = k.steps[:0]
-	k.before[0], k.before[1] = 0, dead
-	first, last := -1, -1 // the living columns of the row before, and those between
+	k.before[0], k.before[1] = 0, dead<<2
+	first, last := 0, -1 // the living columns of the row before
 	for i, r := range k.rows.tokens {
-		costs := k.costs[int(r)*len(k.cols.strings):][:len(k.cols.strings)]
+		k.begins[i] = begin{first, len(k.steps)}
 		rest := k.rows.rest[i]
-		from := max(0, first)
-		k.begins[i] = begin{from, len(k.steps)}
-		left := int32(dead)
-		first, last = -1, min(m-1, last+1)
-		k.row[from] = dead
-		j, alive := from, -1
-		for ; j < m && (j <= last || left < dead); j++ {
-			best, step := left, stepLeft
-			if j <= last {
-				if up := k.before[j+1]; up <= best {
-					best, step = up, stepUp
-				}
-				if diagonal := k.before[j]; diagonal <= best {
-					best, step = diagonal, stepDiagonal
-				}
-			}
-			left = dead
-			if best < dead {
-				col := k.cols.tokens[j]
-				c := int32(costs[col]) - 1
-				if c < 0 {
-					c = k.cost(r, col)
-				}
-				if d := best + c; d+max(rest, k.cols.rest[j]) <= limit {
-					left, alive = d, j
-					if first < 0 {
-						first = j
-					}
-				}
-			}
-			k.row[j+1] = left
-			k.steps = append(k.steps, step)
+		last = k.sweepRow(r, first, min(len(k.cols.tokens)-1, last+1), rest, limit)
+		for first < last && k.row[first+1]>>2+max(rest, k.cols.rest[first]) > limit {
+			first++
 		}
-		last = alive
-		if j+1 < len(k.row) {
-			k.row[j+1] = dead
+		for last > first && k.row[last+1]>>2+max(rest, k.cols.rest[last]) > limit {
+			last--
+		}
+		k.row[first] = dead << 2
+		if last+2 < len(k.row) {
+			k.row[last+2] = dead << 2
 		}
 		k.before, k.row = k.row, k.before
 	}
+}
+
+// sweepRow computes the columns from first to last of the row of a string, and those after it as far as a path can go
+// on; it gives the last one.
+func (k *warp) sweepRow(r int32, first, last int, rest, limit int32) int {
+	costs := k.costs[int(r)*len(k.cols.strings):][:len(k.cols.strings)]
+	cols := k.cols.tokens[first : last+1]
+	before, row := k.before[first:][:len(cols)+1], k.row[first+1:][:len(cols)]
+	at := len(k.steps)
+	k.steps = slices.Grow(k.steps, len(cols))[:at+len(cols)]
+	steps := k.steps[at:][:len(cols)]
+	left := int32(dead << 2)
+	for j, col := range cols {
+		c := costs[col]
+		if c == 0 {
+			c = uint16(k.cost(r, col) + 1)
+		}
+		best := min(before[j]|stepDiagonal, before[j+1]|stepUp, left|stepLeft)
+		steps[j] = uint8(best & 3)
+		left = min(best&^3+int32(c-1)<<2, dead<<2)
+		row[j] = left
+	}
+	for last+1 < len(k.cols.tokens) && left>>2+max(rest, k.cols.rest[last]) <= limit {
+		last++
+		left += k.cost(r, k.cols.tokens[last]) << 2
+		k.row[last+1] = left
+		k.steps = append(k.steps, stepLeft)
+	}
+	return last
 }
 
 // trace follows the steps back from the end.

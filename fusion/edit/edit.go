@@ -48,12 +48,12 @@ type Pattern struct {
 // NewPattern makes an empty pattern over the symbols 0 to size-1.
 func NewPattern(size int) *Pattern { return &Pattern{places: make([]uint64, size)} }
 
-// Set makes symbols the pattern; they must stay as they are until the next Set.
+// Set makes symbols the pattern.
 func (p *Pattern) Set(symbols []int32) {
 	for _, s := range p.symbols {
 		p.places[s] = 0
 	}
-	p.symbols = symbols
+	p.symbols = append(p.symbols[:0], symbols...)
 	if len(symbols) > word {
 		return
 	}

@@ -143,7 +143,6 @@ func Statistics(source, target Vocabulary, counts *Counts) (*Map, error) {
 		a, b = alphabet.Append(a[:0], x), alphabet.Append(b[:0], y)
 		pattern.Set(a)
 		d := float64(pattern.Distance(b))
-		pattern.Set(nil)
 		if strings.Contains(x, y) || strings.Contains(y, x) {
 			d *= 0.1
 		}

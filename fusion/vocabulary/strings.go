@@ -11,17 +11,18 @@ const (
 // Strings are a vocabulary's own token strings, as the string methods compare them.
 type Strings struct {
 	tokens []string // by id; "": no token
+	bytes  []int32  // by id: how many it stands for
 	marker string
 	ids    map[string]int32 // the lowest id of each string
 }
 
 // NewStrings reads the strings of a vocabulary. Its marker is the one that begins more tokens that stand for a space first.
 func NewStrings(v Vocabulary) *Strings {
-	s := &Strings{tokens: make([]string, v.Size()), ids: make(map[string]int32, v.Size())}
+	s := &Strings{tokens: make([]string, v.Size()), bytes: make([]int32, v.Size()), ids: make(map[string]int32, v.Size())}
 	pieces, levels := 0, 0
 	for id := range s.tokens {
 		token := v.Token(int32(id))
-		s.tokens[id] = token
+		s.tokens[id], s.bytes[id] = token, int32(len(v.Bytes(int32(id))))
 		if token == "" {
 			continue
 		}
@@ -57,6 +58,14 @@ func (s *Strings) Token(id int32) string {
 		return ""
 	}
 	return s.tokens[id]
+}
+
+// Bytes is how many bytes an id stands for, 0 for special tokens.
+func (s *Strings) Bytes(id int32) int {
+	if id < 0 || int(id) >= len(s.bytes) {
+		return 0
+	}
+	return int(s.bytes[id])
 }
 
 // ID is the lowest id with a string.
