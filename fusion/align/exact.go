@@ -31,7 +31,8 @@ const (
 )
 
 // NewExact prepares alignment from source to target. sourceStops are all ids that end the source's turn: their mass
-// adds up on targetEndOfTurn, the special token that the target's template puts after an answer. Fingerprints are those
+// adds up on targetEndOfTurn, the special token that the target's template puts after an answer; -1: none is known, their
+// mass goes to the rest. Fingerprints are those
 // of the id → bytes tables; where both are equal and not empty, texts with equal ids are copied unchanged.
 func NewExact(source Source, sourceStops []int32, sourceFingerprint string, target Target, targetEndOfTurn int32, targetFingerprint string) *Exact {
 	e := &Exact{
@@ -49,7 +50,10 @@ func NewExact(source Source, sourceStops []int32, sourceFingerprint string, targ
 	}
 	for _, id := range sourceStops {
 		if id >= 0 && int(id) < len(e.kinds) {
-			e.kinds[id] = stop
+			e.kinds[id] = silent
+			if targetEndOfTurn >= 0 {
+				e.kinds[id] = stop
+			}
 		}
 	}
 	e.walks.New = func() any { return new(walk) }

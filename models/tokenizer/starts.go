@@ -96,5 +96,5 @@ func departure(spelt, want []byte) error {
 		n++
 	}
 	tail := func(b []byte) []byte { return b[max(0, len(b)-n-20):min(len(b), len(b)-n+20)] }
-	return fmt.Errorf("the tokens do not spell the text: %d bytes before its end they have %q, the text (as the tokenizer normalises it) %q", n, tail(spelt), tail(want))
+	return fmt.Errorf("the tokens do not spell the text: before its last %d bytes they have %q, the text (as the tokenizer normalises it) %q", n, tail(spelt), tail(want))
 }
