@@ -133,7 +133,7 @@ func (r *Run) model(name string) inflight.Model {
 		return served(m)
 	}
 	return inflight.Model{
-		Name: name, Dir: m.Path, Backend: engine.DefaultBackend, Concurrency: concurrency,
+		Name: name, Dir: m.Path, Backend: m.Backend, Concurrency: concurrency,
 		ChatTemplate: auto(m.ChatTemplate), EndOfTurn: auto(m.EndOfTurn), BOS: auto(m.BOS),
 	}
 }

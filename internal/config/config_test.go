@@ -49,12 +49,12 @@ func TestDefaults(t *testing.T) {
 		CrossEntropy: CrossEntropy{MaxRejects: 0.01},
 		Advantage: Advantage{
 			CrossEntropy: "per_byte",
-			Inference:    Inference{Method: "vote", Filters: Filters{Unfinished: true, Empty: true, MaxRepeat: 0.5}},
+			Inference:    Inference{Method: "vote", Filters: Filters{Unfinished: true, Empty: true, MaxRepeat: 0.5, MinScript: 0.5}},
 			Training:     Training{Method: "min_ce", Temperature: 1, Weights: "ce"},
 		},
 		Align:      Align{Method: "exact", Fallback: "none"},
 		Fuse:       Fuse{Keep: "winner", TargetWins: "keep", MaxRejects: 0.01},
-		Objective:  Objective{Beta: 0.1, Divergence: "kl", Rest: "bucket", Temperature: 1, Normalize: "example"},
+		Objective:  Objective{Beta: 0.1, Divergence: "kl", Rest: "bucket", Temperature: 1, Normalize: "example", ExampleWeights: "equal", RewardTemperature: 1},
 		Curriculum: Curriculum{Kind: "progressive", Epochs: []int{1, 2}},
 		Trainer: Trainer{
 			Backend: "go:ops_sequential", BatchPrompts: 128, MaxLength: 2048, LearningRate: 1e-5, Warmup: 0.008, WeightDecay: 0.1, Clip: 1,
@@ -65,7 +65,7 @@ func TestDefaults(t *testing.T) {
 		dir:      "dir",
 	}
 	for _, name := range []string{"t", "s", "j"} {
-		want.Models = append(want.Models, Model{Name: name, Path: "dir/m/" + name, ChatTemplate: "auto", EndOfTurn: "auto", BOS: "auto"})
+		want.Models = append(want.Models, Model{Name: name, Path: "dir/m/" + name, ChatTemplate: "auto", Backend: "go:ops_sequential", EndOfTurn: "auto", BOS: "auto"})
 	}
 	if diff := cmp.Diff(want, c, cmp.AllowUnexported(Config{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -278,6 +278,11 @@ func TestDigest(t *testing.T) {
 		{"prompts.holdout=0.1", "train evaluate/fused"},
 		{"fuse.keep=all", "fuse train evaluate/fused"},
 		{"advantage.cross_entropy=per_token", "fuse train evaluate/fused"},
+		{"advantage.inference.method=borda", "fuse train evaluate/fused"},
+		{"advantage.inference.filters.scripts=[Latin]", "fuse train evaluate/fused"},
+		{"advantage.inference.filters.min_script=0.9", ""},
+		{"advantage.inference.single=j", ""},
+		{"objective.reward_temperature=2", ""},
 		{"generate.temperature=0", "generate/t generate/s reward/j fuse train evaluate/fused"},
 		{"truncate.top_k=10", "generate/t generate/s reward/j crossentropy/s fuse train evaluate/fused"},
 		{"prompts.part_rows=64", "ingest generate/t generate/s reward/j crossentropy/s fuse train evaluate/fused"},

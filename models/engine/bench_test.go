@@ -13,10 +13,10 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"github.com/profuser/profuser/models/processor"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -192,13 +192,13 @@ func problems(b *testing.B, e *Engine, n int) (out []item) {
 
 // measureProduct reports the rate of a product of two 1024 by 1024 matrices.
 func measureProduct(b *testing.B) {
-	backend, err := compute.NewWithConfig(DefaultBackend)
+	computes, err := processor.Open("")
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer backend.Finalize()
+	defer computes.Finalize()
 	const n = 1024
-	x, err := graph.NewExec(backend, func(x, y *graph.Node) *graph.Node {
+	x, err := graph.NewExec(computes, func(x, y *graph.Node) *graph.Node {
 		return graph.Dot(x, y).General([]int{1}, nil, []int{0}, nil)
 	})
 	if err != nil {
