@@ -45,9 +45,10 @@ type Engine struct {
 	store   *model.Store
 	backend compute.Backend
 
-	score, reward *batcher[ScoreRequest, ScoreResult]
-	generate      *scheduler
-	slots         chan struct{} // a place for each computation that runs
+	score    *batcher[tree, []ScoreResult]
+	reward   *batcher[tree, []float64]
+	generate *scheduler
+	slots    chan struct{} // a place for each computation that runs
 
 	building sync.Mutex // guards execs
 	execs    map[string]*model.Exec

@@ -163,7 +163,7 @@ func (l *lane) join(joining []*generation) error {
 	if l.cache == nil {
 		l.clear()
 	}
-	logits, err := l.call(x, tokens(shape{rows: j, length: length}, prompts), vector(lengths, j), vector(from, r))
+	logits, err := l.call(x, tokens(shape{rows: j, length: length}, prompts, 0), vector(lengths, j), vector(from, r))
 	if err != nil {
 		return err
 	}
