@@ -83,9 +83,10 @@ func Open(dir string, o Options) (*Engine, error) {
 	}
 	e := &Engine{dir: dir, options: o, format: format, network: decoder.New(c).Frozen(), config: c, store: store, backend: computes, execs: map[string]*model.Exec{}}
 	e.slots = make(chan struct{}, o.Batches)
-	e.score = newBatcher(e.slots, e.scoreKey, e.scoreBatch)
-	e.reward = newBatcher(e.slots, e.scoreKey, e.rewardBatch)
 	e.generate = newScheduler(e)
+	busy := func() bool { return len(e.slots) > 0 || e.generate.active() }
+	e.score = newBatcher(e.slots, busy, e.scoreKey, e.scoreBatch)
+	e.reward = newBatcher(e.slots, busy, e.scoreKey, e.rewardBatch)
 	return e, nil
 }
 
