@@ -91,7 +91,8 @@ func (r *Run) evaluate(ctx context.Context) (err error) {
 		if name == fusedName {
 			record = "evaluate-fused"
 		}
-		step := evaluate.Step{Model: r.model(name), Items: itemsName, Output: evaluationName(name), Footer: f, MaxNewTokens: e.MaxNewTokens}
+		model := tolerating(r.model(name), e.MaxRejects, r.rows(ctx, itemsName))
+		step := evaluate.Step{Model: model, Items: itemsName, Output: evaluationName(name), Footer: f, MaxNewTokens: e.MaxNewTokens}
 		err := r.parts(ctx, record, itemsName, job{
 			label: label, outputs: []output{{step.Output, h}}, maxRejects: e.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {

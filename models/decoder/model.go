@@ -13,6 +13,8 @@ import (
 type Model struct {
 	c Config
 	a *architecture
+	// frozen graphs have no gradient.
+	frozen bool
 }
 
 // New makes the graph builder of a configuration that ReadConfig or ParseConfig returned.
@@ -23,6 +25,9 @@ func New(c Config) *Model {
 	}
 	return &Model{c: c, a: a}
 }
+
+// Frozen is a builder of graphs that have no gradient and spare what is there for its sake.
+func (m *Model) Frozen() *Model { return &Model{c: m.c, a: m.a, frozen: true} }
 
 // Config returns the configuration.
 func (m *Model) Config() Config { return m.c }
@@ -51,9 +56,9 @@ func (m *Model) Continue(scope *model.Scope, tokens, starts *Node, cache []KV) *
 
 func (m *Model) run(p *pass, tokens *Node) *Node {
 	d := tokens.Shape().Dimensions
-	p.c, p.a, p.g, p.b, p.s, p.keys = m.c, m.a, tokens.Graph(), d[0], d[1], d[1]
+	p.c, p.a, p.frozen, p.g, p.b, p.s, p.keys = m.c, m.a, m.frozen, tokens.Graph(), d[0], d[1], d[1]
 	if p.starts != nil {
-		p.keys = p.cache[0].V.Shape().Dimensions[2]
+		p.keys = p.cache[0].V.Shape().Dimensions[1]
 	}
 	x := Gather(p.weight(m.a.embedding+".weight"), Reshape(tokens, p.b*p.s, 1))
 	if scale := m.c.v.embeddingScale; scale != 0 {

@@ -95,9 +95,9 @@ func mptTensors(c Config) map[string][]int {
 func mptBlock(p *pass, x *Node, layer int) *Node {
 	name := mptLayer(layer)
 	h := p.layerNorm(x, name+"norm_1")
-	w := p.weight(name + "attn.Wqkv.weight")
+	parts := p.cut(h, name+"attn.Wqkv", p.c.Dim, p.c.Dim, p.c.Dim)
 	part := func(i int) *Node {
-		y := TimesTransposed(h, SliceAxis(w, 0, AxisRange(i*p.c.Dim, (i+1)*p.c.Dim)))
+		y := parts[i]
 		if bound := p.c.v.clip; bound != 0 {
 			y = ClipScalar(y, -bound, bound)
 		}

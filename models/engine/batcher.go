@@ -6,11 +6,8 @@ import (
 	"time"
 )
 
-// patience is how long an incomplete batch waits for another request.
-const patience = 3 * time.Millisecond
-
 // shape is a batch's fixed form: requests of one shape share batches.
-type shape struct{ rows, length, keys int }
+type shape struct{ rows, length int }
 
 type call[Q, R any] struct {
 	request Q

@@ -59,6 +59,9 @@ func tinyModel(t testing.TB, family string, reward bool) string {
 
 func open(t testing.TB, dir string, o Options) *Engine {
 	t.Helper()
+	if o.Backend == "" {
+		o.Backend = os.Getenv("BACKEND") // "" is the Go backend
+	}
 	e, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)

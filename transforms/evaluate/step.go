@@ -112,10 +112,13 @@ func (s Step) answer(ctx context.Context, writer generate.Generator, reader cros
 		return reject(CodeTooLong, "%d tokens exceed the context of %d", n, writer.Context())
 	}
 	answer, err := writer.Generate(ctx, generate.Request{PromptIDs: prompt, MaxTokens: s.MaxNewTokens, TopP: 1, Truncate: nothing})
-	if err != nil {
-		return nil, nil, fmt.Errorf("item %s, model %s: %w", p.ID, s.Model.Name, err)
+	var reading crossentropy.Reading
+	if err == nil {
+		reading, err = reader.Score(ctx, crossentropy.Request{PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, Truncate: nothing})
 	}
-	reading, err := reader.Score(ctx, crossentropy.Request{PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, Truncate: nothing})
+	if rejected := sink.Failed(s.Name(), p.ID, s.Model.Name, err); rejected != nil {
+		return nil, rejected, nil
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("item %s, model %s: %w", p.ID, s.Model.Name, err)
 	}

@@ -126,7 +126,10 @@ func (s Step) score(ctx context.Context, model Rewarder, r response) (*schemas.R
 	if len(ids) > model.Context() {
 		return reject(CodeTooLong, "conversation of %d tokens exceeds the context of %d", len(ids), model.Context())
 	}
-	score, err := model.Reward(ctx, ids)
+	score, err := model.Reward(ctx, Request{Messages: r.prompt.Messages, Text: r.answer.Text, IDs: ids})
+	if rejected := sink.Failed(s.Name(), r.prompt.ID, r.answer.Source, err); rejected != nil {
+		return nil, rejected, nil
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("prompt %s, source %s, reward model %s: %w", r.prompt.ID, r.answer.Source, s.Judge.Name, err)
 	}

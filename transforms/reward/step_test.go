@@ -110,7 +110,7 @@ func TestOrder(t *testing.T) {
 // broken scores nothing.
 type broken struct{ *transformtest.Model }
 
-func (broken) Reward(context.Context, []int32) (float64, error) { return math.NaN(), nil }
+func (broken) Reward(context.Context, reward.Request) (float64, error) { return math.NaN(), nil }
 
 // TestNoNumber: a score that is no number is rejected with its value, it does not vote.
 func TestNoNumber(t *testing.T) {
