@@ -68,6 +68,7 @@ bench-engine: ## the demo models in process: answers in one stream and in batche
 bench-serving: ## how much of a server's capacity one process uses, and the heap over 100,000 requests and 100,000 prompts
 	go test -run '^$$' -bench Capacity -benchtime 100000x ./models/serving/transport
 	go test -run '^$$' -bench PromptsOverHTTP -benchtime 100000x -timeout 30m ./pipelines
+
 bench-align: ## alignment on real tokenizers and texts, one core: positions/s, vocabulary maps, FuseLLM's rule at 2,048 tokens (needs ../shared)
 	go test -run '^$$' -bench . -cpu 1 -benchtime 2s ./fusion/align ./fusion/vocabulary
 
@@ -77,9 +78,6 @@ LIKELIHOOD_TEXTS ?= 100
 likelihood: ## what exact alignment keeps of SmolLM2's likelihood, by target tokenizer (needs ../shared and PyPI; an hour)
 	test -f $(SMOLLM2)/model.safetensors || $(PYTHON) ../shared/tools/smollm2.py $(SMOLLM2)
 	go run ./data/likelihood -model $(SMOLLM2) -texts $(LIKELIHOOD_TEXTS) -targets vicuna,mptchat,gpt2,mistral03
-
-bench-serving: ## how much of a server's capacity one process uses, and the heap's growth over 20,000 requests
-	go test -run '^$$' -bench Capacity -benchtime 20000x ./models/serving/transport
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml

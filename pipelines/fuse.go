@@ -9,7 +9,6 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
-	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
@@ -29,22 +28,26 @@ func closing(err *error, closers ...func() error) {
 func (r *Run) fuse(ctx context.Context) error {
 	c := r.config
 	target := r.checked[c.Target.Model]
-	f := c.Advantage.Inference.Filters
 	h := dataset.Header{ConfigDigest: r.digest("fuse", append(r.competitors(), c.Reward.Models...)...), TargetTokenizer: target.fingerprint, ChatTemplate: target.template}
 	step := fuse.Step{
 		Target: r.model(c.Target.Model), Context: target.context, Prompts: promptsName, Selections: selectionsName,
-		Inference: fusionName(schemas.ModeInference), Training: fusionName(schemas.ModeTraining), Statistics: "rewards/_STATS.json",
+		Inference: fusionName(schemas.ModeInference), Training: fusionName(schemas.ModeTraining), Statistics: statisticsName,
 		Footer:  dataset.Footer{ConfigDigest: h.ConfigDigest, TargetTokenizer: h.TargetTokenizer, ChatTemplate: h.ChatTemplate, CreatedBy: createdBy},
-		Filters: advantage.Filters{Unfinished: f.Unfinished, Empty: f.Empty, MaxRepeat: f.MaxRepeat, Refusals: f.Refusals},
-		Measure: c.Advantage.CrossEntropy, KeepAll: c.Fuse.Keep == "all", DropTargetWins: c.Fuse.TargetWins == "drop",
+		Method:  r.method(),
+		Average: r.average(), Measure: c.Advantage.CrossEntropy, KeepAll: c.Fuse.Keep == "all", DropTargetWins: c.Fuse.TargetWins == "drop",
 	}
 	var inputs []string
 	for _, name := range r.competitors() {
 		inputs = append(inputs, generationsName(name), crossEntropyName(name))
-		step.Sources = append(step.Sources, fuse.Source{
+		source := fuse.Source{
 			Model: r.model(name), Generations: generationsName(name), CrossEntropy: crossEntropyName(name),
 			Competes: name != c.Target.Model || c.Target.Compete,
-		})
+		}
+		if r.perplexity() {
+			source.TargetReadings = targetReadingsName(name)
+			inputs = append(inputs, source.TargetReadings)
+		}
+		step.Sources = append(step.Sources, source)
 	}
 	for _, name := range c.Reward.Models {
 		step.Rewards = append(step.Rewards, rewardsName(name))
@@ -56,9 +59,14 @@ func (r *Run) fuse(ctx context.Context) error {
 	for _, mode := range modes {
 		outputs = append(outputs, output{fusionName(mode), h})
 	}
+	before := func(s beam.Scope, url string, parts beam.PCollection) { fuse.Statistics(s, step, url, parts) }
+	if frozen, err := r.store.Exists(ctx, statisticsName); err != nil {
+		return err
+	} else if frozen {
+		before = nil
+	}
 	return r.parts(ctx, "fuse", promptsName, job{
-		label: "fuse", inputs: inputs, outputs: outputs, maxRejects: c.Fuse.MaxRejects,
-		before: func(s beam.Scope, url string, parts beam.PCollection) { fuse.Statistics(s, step, url, parts) },
+		label: "fuse", inputs: inputs, outputs: outputs, maxRejects: c.Fuse.MaxRejects, before: before,
 		build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 			return fuse.Fuse(s, step, url, open, parts)
 		},

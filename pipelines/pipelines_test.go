@@ -10,6 +10,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
@@ -105,6 +106,7 @@ func TestSteps(t *testing.T) {
 			{"generate", map[string]int64{"generations/target": 8, "generations/sage": 8}},
 			{"reward", map[string]int64{"rewards/judge-a": 16, "rewards/judge-b": 16}},
 			{"crossentropy", map[string]int64{"crossentropy/target": 8, "crossentropy/sage": 8}},
+			{"crossentropy-responses", nil}, // method vote needs none
 			{"fuse", map[string]int64{"selections": 16, "fusion/inference": 8, "fusion/training": 8}},
 			{"evaluate", map[string]int64{"evaluation/items": 4, "evaluation/target": 4, "evaluation/sage": 4}},
 		} {
@@ -125,7 +127,7 @@ func TestSteps(t *testing.T) {
 				}
 				got[name] = d.Manifest.Rows
 			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("%s in %s (-want +got):\n%s", c.step, out, diff)
 			}
 		}
@@ -158,7 +160,7 @@ func TestPartsDoNotMatter(t *testing.T) {
 	var want []schemas.FusionExample
 	for _, rows := range []string{"3", "8", "100"} {
 		out := filepath.Join(dir, rows)
-		if _, err := run(t, t.Context(), dir, out, []string{"prompts.part_rows=" + rows}, pipelines.Steps[:5]...); err != nil {
+		if _, err := run(t, t.Context(), dir, out, []string{"prompts.part_rows=" + rows}, pipelines.Steps[:6]...); err != nil {
 			t.Fatal(err)
 		}
 		got := append(read[schemas.FusionExample](t, out, "fusion/inference"), read[schemas.FusionExample](t, out, "fusion/training")...)
@@ -199,5 +201,41 @@ func TestRefusals(t *testing.T) {
 	cancel()
 	if _, err := run(t, ctx, dir, filepath.Join(dir, "cancelled"), nil); err == nil || !strings.Contains(err.Error(), "ingest: cancelled; the same command goes on from here") {
 		t.Errorf("a cancelled run gave %v", err)
+	}
+}
+
+// TestPerplexityAndAverage: the target reads every response before winners are picked by it, references are mixtures,
+// and every source's row is kept.
+func TestPerplexityAndAverage(t *testing.T) {
+	dir := project(t)
+	out := filepath.Join(dir, "out")
+	set := []string{"advantage.inference.method=perplexity", "advantage.training.method=average", "fuse.keep=all"}
+	if _, err := run(t, t.Context(), dir, out, set, pipelines.Steps[:6]...); err != nil {
+		t.Fatal(err)
+	}
+	nats := map[[2]string]float64{}
+	for _, name := range []string{"target", "sage"} {
+		for _, r := range read[schemas.TeacherForcing](t, out, "crossentropy-responses/"+name) {
+			nats[[2]string{r.ID, r.Source}] = r.NatsPerByte
+		}
+		for _, g := range read[schemas.Generation](t, out, "generations/"+name) {
+			if _, ok := nats[[2]string{g.ID, name}]; !ok && g.Text != "" {
+				t.Errorf("the target has not read %s's response to %s", name, g.ID)
+			}
+		}
+	}
+	for _, s := range read[schemas.Selection](t, out, "selections") {
+		for _, c := range s.Candidates {
+			if s.Mode == schemas.ModeInference && (c.Value != nats[[2]string{s.ID, c.Source}] || c.Value < nats[[2]string{s.ID, s.Source}]) {
+				t.Errorf("%s wins %s before %+v", s.Source, s.ID, c)
+			}
+		}
+	}
+	rows := map[string]int{}
+	for _, x := range read[schemas.FusionExample](t, out, "fusion/training") {
+		rows[x.Source]++
+	}
+	if rows["target"] != 8 || rows["sage"] != 8 || rows[schemas.MixedSource] != 8 {
+		t.Errorf("rows of training mode by source: %v", rows)
 	}
 }

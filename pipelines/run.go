@@ -35,7 +35,7 @@ type Run struct {
 }
 
 // Steps lists the steps that `profuser run` makes, in order.
-var Steps = []string{"ingest", "generate", "reward", "crossentropy", "fuse", "evaluate"}
+var Steps = []string{"ingest", "generate", "reward", "crossentropy", "crossentropy-responses", "fuse", "evaluate"}
 
 // New opens the store and checks every precondition: models, tokenizers, templates and files. Nothing is written.
 func New(ctx context.Context, c *config.Config, out io.Writer) (*Run, error) {
@@ -57,7 +57,8 @@ func (r *Run) Store() dataset.Store { return r.store }
 // Do makes the named steps in their order.
 func (r *Run) Do(ctx context.Context, steps ...string) error {
 	known := map[string]func(context.Context) error{
-		"ingest": r.ingest, "generate": r.generate, "reward": r.reward, "crossentropy": r.crossEntropy, "fuse": r.fuse, "evaluate": r.evaluate,
+		"ingest": r.ingest, "generate": r.generate, "reward": r.reward, "crossentropy": r.crossEntropy,
+		"crossentropy-responses": r.crossEntropyResponses, "fuse": r.fuse, "evaluate": r.evaluate,
 	}
 	for _, name := range steps {
 		step, ok := known[name]

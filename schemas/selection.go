@@ -12,11 +12,15 @@ const (
 	ModeTraining = "training"
 )
 
+// MixedSource stands for the source where the distributions of all of them were averaged (training mode, Avg-CE).
+const MixedSource = "mixed"
+
 // Candidate is one source's standing in a selection.
 type Candidate struct {
 	// Source is the model's name.
 	Source string `parquet:"source"`
-	// Value is the mode's measure: nats per byte (training), mean z-score over reward models (inference).
+	// Value is the method's measure: nats per byte or token (training), mean z-score over reward models (inference by
+	// vote; the other methods are listed at fusion/advantage).
 	Value float64 `parquet:"value"`
 	// Votes counts reward models that prefer this response, shares included; 0 in training mode.
 	Votes float64 `parquet:"votes"`
@@ -28,16 +32,16 @@ type Selection struct {
 	ID string `parquet:"id"`
 	// Mode is ModeInference or ModeTraining.
 	Mode string `parquet:"mode"`
-	// Source is the winner.
+	// Source is the winner; MixedSource where the candidates were averaged.
 	Source string `parquet:"source"`
-	// Margin is the winner's lead over the runner-up, never negative; nil with one candidate.
+	// Margin is the winner's lead over the runner-up, never negative; nil with one candidate or a mixture.
 	Margin *float64 `parquet:"margin,optional"`
 	// Candidates in the configured order: target, then sources.
 	Candidates []Candidate `parquet:"candidates,list"`
 }
 
 // Validate checks ids, mode, that the winner is a candidate, that names differ, and the margin: null with one
-// candidate, never negative. The first fault is a *Fault.
+// candidate or a mixture, never negative. The first fault is a *Fault.
 func (s *Selection) Validate() error {
 	c := &check{record: "selection", id: s.ID}
 	c.promptID(s.ID)
@@ -53,10 +57,11 @@ func (s *Selection) Validate() error {
 		c.that(s.Mode == ModeInference || candidate.Votes == 0, column+"votes", candidate.Votes, "0 in training mode")
 		seen[candidate.Source] = true
 	}
-	c.that(seen[s.Source], "source", s.Source, "one of the candidates")
+	mixed := s.Mode == ModeTraining && s.Source == MixedSource && len(seen) > 0
+	c.that(seen[s.Source] || mixed, "source", s.Source, "one of the candidates, or "+MixedSource+" in training mode")
 	if s.Margin != nil {
 		c.notNegative("margin", *s.Margin)
-		c.that(len(s.Candidates) > 1, "margin", *s.Margin, "null with one candidate")
+		c.that(len(s.Candidates) > 1 && !mixed, "margin", *s.Margin, "null with one candidate or a mixture")
 	}
 	return c.err()
 }

@@ -55,41 +55,61 @@ func command(use, short, long string, work func(ctx context.Context, c *config.C
 
 // explained says what each step does.
 var explained = map[string]string{
-	"ingest":       "Read the prompt files: validate, normalise, give ids, drop duplicates, cut into parts (prompts/)",
-	"generate":     "Let the target and every source answer every prompt (generations/<source>/)",
-	"reward":       "Let every reward model score every answer (rewards/<reward model>/)",
-	"crossentropy": "Teacher-force the target and every source on the references (crossentropy/<source>/)",
-	"fuse":         "Pick the winners and align their distributions to the target's tokens (selections/, fusion/)",
-	"evaluate":     "Answer the held-out items with the target, the sources and, once trained, the fused model (evaluation/)",
+	"ingest":                 "Read the prompt files: validate, normalise, give ids, drop duplicates, cut into parts (prompts/)",
+	"generate":               "Let the target and every source answer every prompt (generations/<source>/)",
+	"reward":                 "Let every reward model score every answer (rewards/<reward model>/)",
+	"crossentropy":           "Teacher-force the target and every source on the references (crossentropy/<source>/)",
+	"crossentropy-responses": "Let the target read every answer, for advantage.inference.method perplexity and nothing else (crossentropy-responses/<source>/)",
+	"fuse":                   "Pick the winners and align their distributions to the target's tokens (selections/, fusion/)",
+	"evaluate":               "Answer the held-out items with the target, the sources and, once trained, the fused model (evaluation/)",
 }
 
 // newStep is one step alone.
 func newStep(name string) *cobra.Command {
-	return command(name, explained[name], explained[name]+".\n\nFinished parts are kept: the same command goes on where an earlier one was stopped, and does nothing when all is done.",
+	var refresh bool
+	c := command(name, explained[name], explained[name]+".\n\nFinished parts are kept: the same command goes on where an earlier one was stopped, and does nothing when all is done.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
 			r, err := pipelines.New(ctx, c, out)
+			if err == nil && refresh {
+				err = r.RefreshStatistics(ctx)
+			}
 			if err != nil {
 				return err
 			}
 			return r.Do(ctx, name)
 		})
+	if name == "fuse" {
+		addRefresh(c, &refresh)
+	}
+	return c
+}
+
+// addRefresh adds the flag of commands that fuse.
+func addRefresh(c *cobra.Command, refresh *bool) {
+	c.Flags().BoolVar(refresh, "refresh-stats", false, "make the statistics of scores (rewards/_STATS.json) and the fusion datasets, which depend on them, again")
 }
 
 // newRun is all steps of the data side.
 func newRun() *cobra.Command {
-	return command("run", "Make all steps from prompts to the fusion dataset, and evaluate the models before training",
-		"Make the steps ingest, generate, reward, crossentropy, fuse and evaluate, in this order. Everything is checked before\nthe first one starts. Finished work is kept: the same command goes on where an earlier one was stopped.",
+	var refresh bool
+	c := command("run", "Make all steps from prompts to the fusion dataset, and evaluate the models before training",
+		"Make the steps ingest, generate, reward, crossentropy (crossentropy-responses, if needed), fuse and evaluate, in this order. Everything is checked before\nthe first one starts. Finished work is kept: the same command goes on where an earlier one was stopped.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
 			r, err := pipelines.New(ctx, c, out)
-			if err != nil {
-				return err
+			if err == nil && refresh {
+				err = r.RefreshStatistics(ctx)
 			}
-			if err := r.Do(ctx, pipelines.Steps...); err != nil {
+			if err == nil {
+				err = r.Do(ctx, pipelines.Steps...)
+			}
+			if err != nil {
 				return err
 			}
 			fmt.Fprintf(out, "\nThe fusion dataset is in %s/fusion. Next: profuser-trainer train, profuser evaluate, profuser report.\n", r.Store().URL())
 			return nil
 		})
+	addRefresh(c, &refresh)
+	return c
 }
 
 // newReport writes the report.

@@ -63,7 +63,7 @@ func TestVote(t *testing.T) {
 		"no responses": {none: "no response"},
 	} {
 		c.want.ID, c.want.Mode = "p", schemas.ModeInference
-		got, err := Vote("p", c.responses, three, all)
+		got, err := Inference{Method: Vote, Filters: all}.Select("p", c.responses, three)
 		if c.none != "" {
 			if !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), c.none) {
 				t.Errorf("%s: %v", name, err)
@@ -77,7 +77,7 @@ func TestVote(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, d)
 		}
 	}
-	if _, err := Vote("p", []Response{answer("a", "x", "stop", 1)}, three, all); err == nil || errors.Is(err, ErrNone) {
+	if _, err := (Inference{Method: Vote}).Select("p", []Response{answer("a", "x", "stop", 1)}, three); err == nil || errors.Is(err, ErrNone) {
 		t.Errorf("one score for three reward models: %v", err)
 	}
 }
@@ -96,7 +96,7 @@ func TestVoteInvariants(t *testing.T) {
 		for m := range norms {
 			norms[m] = stats(-1, 0.5, 2)
 		}
-		got, err := Vote("p", responses, norms, Filters{})
+		got, err := Inference{Method: Vote}.Select("p", responses, norms)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestVoteInvariants(t *testing.T) {
 				responses[i].Scores[l], responses[i].Scores[r] = responses[i].Scores[r], responses[i].Scores[l]
 			}
 		}
-		again, err := Vote("p", responses, norms, Filters{})
+		again, err := Inference{Method: Vote}.Select("p", responses, norms)
 		if err != nil || again.Source != got.Source {
 			t.Fatalf("%s wins, with the reward models reversed %s (%v)", got.Source, again.Source, err)
 		}
@@ -205,25 +205,52 @@ func TestStats(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	table := NewTable("t")
-	add := func(id, mode, winner string, candidates ...schemas.Candidate) {
-		table.Add(schemas.Selection{ID: id, Mode: mode, Source: winner, Candidates: candidates})
+	for _, s := range []schemas.Selection{
+		{ID: "1", Mode: schemas.ModeTraining, Source: "t"},
+		{ID: "2", Mode: schemas.ModeTraining, Source: "a"},
+		{ID: "3", Mode: schemas.ModeTraining, Source: "t"},
+		{ID: "4", Mode: schemas.ModeTraining, Source: schemas.MixedSource},
+		{ID: "1", Mode: schemas.ModeInference, Source: "t"},
+		{ID: "2", Mode: schemas.ModeInference, Source: "t"},
+		{ID: "3", Mode: schemas.ModeInference, Source: "a"},
+		{ID: "4", Mode: schemas.ModeInference, Source: "a"},
+	} {
+		table.Add(s)
 	}
-	add("1", schemas.ModeTraining, "t", schemas.Candidate{Source: "t", Value: 1}, schemas.Candidate{Source: "a", Value: 2})
-	add("2", schemas.ModeTraining, "a", schemas.Candidate{Source: "t", Value: 3}, schemas.Candidate{Source: "a", Value: 2})
-	add("3", schemas.ModeTraining, "t", schemas.Candidate{Source: "t", Value: 2}, schemas.Candidate{Source: "a", Value: 2})
-	add("1", schemas.ModeInference, "t", schemas.Candidate{Source: "t", Votes: 2}, schemas.Candidate{Source: "a", Votes: 1})
-	add("2", schemas.ModeInference, "t", schemas.Candidate{Source: "t", Votes: 3}, schemas.Candidate{Source: "a"})
-	add("3", schemas.ModeInference, "a", schemas.Candidate{Source: "a", Votes: 3})
+	for _, nats := range [][2]float64{{1, 2}, {3, 2}, {2, 2}} {
+		table.Readings([]Reading{{"t", nats[0], 1, 9}, {"a", nats[1], 1, 1}})
+	}
+	table.Readings([]Reading{{"a", 1, 1, 1}})
+	for _, c := range []struct {
+		finish string
+		t, a   []float64
+	}{
+		{"stop", []float64{3, 1, 0}, []float64{1, 0, 9}},                   // two of three prefer the target
+		{"stop", []float64{0, missing, 1}, []float64{1, 1, missing}},       // one opinion
+		{"stop", []float64{1, 2, 1}, []float64{2, 1, 1}},                   // a tie
+		{"stop", []float64{1, missing, missing}, []float64{missing, 2, 3}}, // no opinion
+		{"length", []float64{1, 1, 1}, []float64{0, 0, 0}},                 // filtered
+	} {
+		table.Responses([]Response{{Source: "a", Finish: "stop", Scores: c.a}, {Source: "t", Finish: c.finish, Scores: c.t}}, Filters{Unfinished: true})
+	}
 	if r := *table.Against[schemas.ModeTraining]["a"]; r != (Rate{1.5, 3}) {
 		t.Errorf("training: %+v", r)
 	}
-	if r := *table.Against[schemas.ModeInference]["a"]; r != (Rate{2, 2}) {
+	if r := *table.Against[schemas.ModeInference]["a"]; r != (Rate{1.5, 3}) {
 		t.Errorf("inference: %+v", r)
 	}
 	if table.Agree != (Rate{1, 3}) || table.Won[schemas.ModeTraining]["t"] != 2 {
 		t.Errorf("agreement %+v, wins %v", table.Agree, table.Won)
 	}
-	if r := Agreement([][]float64{{1, 2}, {1, 1}, {missing, 1}, {3, 1}}, [][]float64{{0, 5}, {2, 1}, {1, 1}, {1, 3}}); r != (Rate{2, 3}) {
-		t.Errorf("reward models agree: %+v", r)
+}
+
+func TestAgreements(t *testing.T) {
+	a := NewAgreements("x", "y")
+	for _, scores := range [][2][2]float64{{{1, 2}, {0, 5}}, {{1, 1}, {2, 1}}, {{missing, 1}, {1, 1}}, {{3, 1}, {1, 3}}} {
+		responses := []Response{{Source: "a", Scores: []float64{scores[0][0], scores[1][0]}}, {Source: "b", Scores: []float64{scores[0][1], scores[1][1]}}}
+		a.Add([][]string{Favourites(responses, 0), Favourites(responses, 1)})
+	}
+	if a.Rates[0][1] != (Rate{2, 3}) || a.Rates[1][0] != (Rate{2, 3}) || a.Rates[1][1] != (Rate{4, 4}) || a.Rates[0][0] != (Rate{3, 3}) {
+		t.Errorf("%+v", a.Rates)
 	}
 }

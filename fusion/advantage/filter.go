@@ -1,12 +1,15 @@
 package advantage
 
 import (
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/profuser/profuser/schemas"
 )
 
-// Filters say which responses cannot win. A filtered response takes no part in votes, ranks or means.
+// Filters say which responses cannot win. A filtered response takes no part in votes, ranks or means. The zero value
+// drops none.
 type Filters struct {
 	// Unfinished drops responses that were cut at the length limit.
 	Unfinished bool
@@ -16,6 +19,12 @@ type Filters struct {
 	MaxRepeat float64
 	// Refusals are phrases that mark a refusal, compared without regard to case.
 	Refusals []string
+	// Scripts are Unicode's names of the allowed scripts, such as Latin or Han; empty allows all.
+	Scripts []string
+	// MinScript is the smallest share of a response's letters that must be in Scripts, in (0, 1].
+	MinScript float64
+	// MinBytes and MaxBytes bound a response's length in bytes; 0 is no bound.
+	MinBytes, MaxBytes int
 }
 
 // Codes of filtered responses.
@@ -24,34 +33,70 @@ const (
 	CodeEmpty      = "empty"
 	CodeRepeated   = "repeated"
 	CodeRefusal    = "refusal"
+	CodeScript     = "script"
+	CodeShort      = "short"
+	CodeLong       = "long"
 )
 
 // Drop gives the code of the first filter that the response fails, "" if none.
 func (f Filters) Drop(text, finish string) string {
-	if f.Empty && strings.TrimSpace(text) == "" {
+	lower := ""
+	if len(f.Refusals) > 0 {
+		lower = strings.ToLower(text)
+	}
+	switch {
+	case f.Empty && strings.TrimSpace(text) == "":
 		return CodeEmpty
-	}
-	if f.Unfinished && finish == schemas.FinishLength {
+	case f.Unfinished && finish == schemas.FinishLength:
 		return CodeUnfinished
-	}
-	lower := strings.ToLower(text)
-	for _, r := range f.Refusals {
-		if r != "" && strings.Contains(lower, strings.ToLower(r)) {
-			return CodeRefusal
-		}
-	}
-	if f.MaxRepeat > 0 && f.MaxRepeat < 1 && Repeated(text) > f.MaxRepeat {
+	case len(text) < f.MinBytes:
+		return CodeShort
+	case f.MaxBytes > 0 && len(text) > f.MaxBytes:
+		return CodeLong
+	case slices.ContainsFunc(f.Refusals, func(r string) bool { return r != "" && strings.Contains(lower, strings.ToLower(r)) }):
+		return CodeRefusal
+	case len(f.Scripts) > 0 && InScripts(text, f.Scripts) < f.MinScript:
+		return CodeScript
+	case f.MaxRepeat > 0 && f.MaxRepeat < 1 && Repeated(text) > f.MaxRepeat:
 		return CodeRepeated
 	}
 	return ""
 }
 
-// Repeated is the share of 4-grams of words that stand earlier in the text; 0 for fewer than five words.
+// InScripts is the share of the text's letters that belong to one of the scripts; 1 for a text without letters. Names
+// that Unicode does not have match nothing.
+//
+// Source: spec/advantage.md (share of letters in allowed scripts); letters are Unicode's category L.
+func InScripts(text string, scripts []string) float64 {
+	var tables []*unicode.RangeTable
+	for _, name := range scripts {
+		if t := unicode.Scripts[name]; t != nil {
+			tables = append(tables, t)
+		}
+	}
+	letters, in := 0, 0
+	for _, r := range text {
+		if !unicode.IsLetter(r) {
+			continue
+		}
+		letters++
+		if unicode.In(r, tables...) {
+			in++
+		}
+	}
+	if letters == 0 {
+		return 1
+	}
+	return float64(in) / float64(letters)
+}
+
+// Repeated is the share of 4-grams of words that stand earlier in the text; 0 for fewer than five words. A word is a run
+// without white space; of scripts that write none (Han, kana, Thai, …), a character.
 //
 // Source: spec/advantage.md (repeated n-gram loops); the share of duplicates as in Gopher's repetition filters
 // (arXiv 2112.11446, table A1), with words for tokens.
 func Repeated(text string) float64 {
-	words := strings.Fields(text)
+	words := wordsOf(text)
 	if len(words) < 5 {
 		return 0
 	}
@@ -65,4 +110,29 @@ func Repeated(text string) float64 {
 		seen[gram] = true
 	}
 	return float64(again) / float64(len(words)-3)
+}
+
+// unspaced are scripts whose words stand without space between them.
+var unspaced = []*unicode.RangeTable{unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar}
+
+// wordsOf cuts a text at white space, and around every character of the unspaced scripts.
+func wordsOf(text string) []string {
+	var words []string
+	for _, field := range strings.Fields(text) {
+		start := 0
+		for i, r := range field {
+			if r < 0x0E00 || !unicode.In(r, unspaced...) { // Thai is the first of them
+				continue
+			}
+			if i > start {
+				words = append(words, field[start:i])
+			}
+			start = i + len(string(r))
+			words = append(words, field[i:start])
+		}
+		if start < len(field) {
+			words = append(words, field[start:])
+		}
+	}
+	return words
 }

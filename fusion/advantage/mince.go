@@ -23,6 +23,23 @@ type Reading struct {
 	Bytes, Tokens int32
 }
 
+// value is the reading's cross-entropy by a measure, nats per byte or per token.
+func (r Reading) value(measure string) (float64, error) {
+	var value float64
+	switch measure {
+	case PerByte:
+		value = r.Nats / float64(r.Bytes)
+	case PerToken:
+		value = r.Nats / float64(r.Tokens)
+	default:
+		return 0, fmt.Errorf("advantage.cross_entropy is %q: want %s or %s", measure, PerByte, PerToken)
+	}
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return 0, fmt.Errorf("cross-entropy of %s is %g (%g nats, %d bytes, %d tokens)", r.Source, value, r.Nats, r.Bytes, r.Tokens)
+	}
+	return value, nil
+}
+
 // MinCE picks the winner of a prompt in training mode: the lowest cross-entropy by the measure, PerByte (nats / bytes,
 // fair between tokenizers) or PerToken (nats / tokens, FuseLLM's, which favours finer tokenizers). Readings stand in
 // configured order, which decides ties. A candidate's value is its cross-entropy, its votes are 0; the margin is the
@@ -34,18 +51,12 @@ func MinCE(id string, readings []Reading, measure string) (schemas.Selection, er
 	if len(readings) == 0 {
 		return schemas.Selection{}, fmt.Errorf("%w: no source could read the reference", ErrNone)
 	}
-	if measure != PerByte && measure != PerToken {
-		return schemas.Selection{}, fmt.Errorf("advantage.cross_entropy is %q: want %s or %s", measure, PerByte, PerToken)
-	}
 	s := schemas.Selection{ID: id, Mode: schemas.ModeTraining}
 	best, second := 0, math.Inf(1)
 	for i, r := range readings {
-		value := r.Nats / float64(r.Bytes)
-		if measure == PerToken {
-			value = r.Nats / float64(r.Tokens)
-		}
-		if math.IsNaN(value) || math.IsInf(value, 0) {
-			return schemas.Selection{}, fmt.Errorf("prompt %s: cross-entropy of %s is %g (%g nats, %d bytes, %d tokens)", id, r.Source, value, r.Nats, r.Bytes, r.Tokens)
+		value, err := r.value(measure)
+		if err != nil {
+			return schemas.Selection{}, fmt.Errorf("prompt %s: %w", id, err)
 		}
 		s.Candidates = append(s.Candidates, schemas.Candidate{Source: r.Source, Value: value})
 		if i == 0 {

@@ -2,6 +2,7 @@ package advantage
 
 import (
 	"math"
+	"slices"
 
 	"github.com/profuser/profuser/schemas"
 )
@@ -32,8 +33,9 @@ func (r *Rate) add(a, b float64) {
 	}
 }
 
-// Table gathers what the report says of selections: shares of wins, win rates of the target, agreement of modes. Add
-// selections in any order. NewTable makes one.
+// Table gathers what the report says of prompts: shares of wins and agreement of modes, from selections (Add), and the
+// target's win rates, from what was measured (Readings, Responses), whether it competes or not. Add in any order.
+// NewTable makes one.
 type Table struct {
 	// Target is the model that the rates are of.
 	Target string
@@ -42,7 +44,7 @@ type Table struct {
 	// Against holds the target's win rate by mode and source: in training mode the lower nats per byte wins, in
 	// inference mode whom more reward models prefer.
 	Against map[string]map[string]*Rate
-	// Agree counts prompts with a winner in both modes, and as wins those with the same.
+	// Agree counts prompts with a winner in both modes, and as wins those with the same. Mixtures have no winner.
 	Agree Rate
 
 	winner map[string]string // by prompt, of the mode that came first
@@ -53,84 +55,132 @@ func NewTable(target string) *Table {
 	return &Table{Target: target, Won: map[string]map[string]int{}, Against: map[string]map[string]*Rate{}, winner: map[string]string{}}
 }
 
-// Add counts one selection. Only prompts where both the target and the source are candidates enter a win rate.
-//
-// Source: the ProFuser paper, figure 1 left (Vicuna beats Llama-2-7B-Chat on 68 % of the prompts by Min-CE, on 45 % by
-// reward).
+// Add counts one selection.
 func (t *Table) Add(s schemas.Selection) {
 	if t.Won[s.Mode] == nil {
-		t.Won[s.Mode], t.Against[s.Mode] = map[string]int{}, map[string]*Rate{}
+		t.Won[s.Mode] = map[string]int{}
 	}
 	t.Won[s.Mode][s.Source]++
+	if s.Source == schemas.MixedSource {
+		return
+	}
 	if other, ok := t.winner[s.ID]; !ok {
 		t.winner[s.ID] = s.Source
 	} else if t.Agree.N++; other == s.Source {
 		t.Agree.Wins++
 	}
-	var target *schemas.Candidate
-	for i := range s.Candidates {
-		if s.Candidates[i].Source == t.Target {
-			target = &s.Candidates[i]
-		}
-	}
-	if target == nil {
+}
+
+// Readings counts one prompt in the target's win rates of training mode, against each source that has a reading: the
+// lower nats per byte wins, ties count half.
+//
+// Source: the ProFuser paper, figure 1 left (Vicuna beats Llama-2-7B-Chat on 68 % of the prompts by Min-CE).
+func (t *Table) Readings(readings []Reading) {
+	at := slices.IndexFunc(readings, func(r Reading) bool { return r.Source == t.Target })
+	if at < 0 {
 		return
 	}
-	for _, c := range s.Candidates {
-		if c.Source == t.Target {
-			continue
-		}
-		rate := t.Against[s.Mode][c.Source]
-		if rate == nil {
-			rate = &Rate{}
-			t.Against[s.Mode][c.Source] = rate
-		}
-		if s.Mode == schemas.ModeTraining {
-			rate.add(c.Value, target.Value)
-		} else {
-			rate.add(target.Votes, c.Votes)
+	for i, r := range readings {
+		if i != at {
+			t.rate(schemas.ModeTraining, r.Source).add(r.Nats/float64(r.Bytes), readings[at].Nats/float64(readings[at].Bytes))
 		}
 	}
 }
 
-// Agreement is the share of prompts on which two reward models prefer the same response, given each one's scores of the
-// responses in one order. Prompts with a missing score do not count, nor those that only one of them has; a shared first
-// place counts as agreement.
+// Responses counts one prompt in the target's win rates of inference mode, against each source whose response no filter
+// drops: whom more reward models prefer wins, ties count half. A model without a score of one of the two abstains; where
+// all do, the prompt does not count.
 //
-// Source: spec/advantage.md, "What must come out of it".
-func Agreement(a, b [][]float64) Rate {
-	var r Rate
-	for i := range min(len(a), len(b)) {
-		x, y := best(a[i]), best(b[i])
-		if x == nil || y == nil || len(x) != len(y) {
+// Source: the ProFuser paper, figure 1 left (45 % against Llama-2-7B-Chat by reward).
+func (t *Table) Responses(responses []Response, f Filters) {
+	responses = slices.DeleteFunc(slices.Clone(responses), func(r Response) bool { return f.Drop(r.Text, r.Finish) != "" })
+	at := slices.IndexFunc(responses, func(r Response) bool { return r.Source == t.Target })
+	if at < 0 {
+		return
+	}
+	for i, r := range responses {
+		if i == at {
 			continue
 		}
-		r.N++
-		for k := range x {
-			if x[k] && y[k] {
-				r.Wins++
-				break
+		var forTarget, forSource float64
+		opinions := 0
+		for m, x := range responses[at].Scores {
+			y := r.Scores[m]
+			switch {
+			case math.IsNaN(x) || math.IsNaN(y):
+				continue
+			case x > y:
+				forTarget++
+			case y > x:
+				forSource++
+			}
+			opinions++
+		}
+		if opinions > 0 {
+			t.rate(schemas.ModeInference, r.Source).add(forTarget, forSource)
+		}
+	}
+}
+
+func (t *Table) rate(mode, source string) *Rate {
+	if t.Against[mode] == nil {
+		t.Against[mode] = map[string]*Rate{}
+	}
+	if t.Against[mode][source] == nil {
+		t.Against[mode][source] = &Rate{}
+	}
+	return t.Against[mode][source]
+}
+
+// Agreements counts how often several opinions (reward models, methods, modes) have the same favourite.
+type Agreements struct {
+	// Names of the opinions, n.
+	Names []string
+	// Rates [n][n]: prompts on which both have a favourite, and as wins those with a common one. Symmetric.
+	Rates [][]Rate
+}
+
+// NewAgreements makes an empty table of opinions.
+func NewAgreements(names ...string) *Agreements {
+	a := &Agreements{Names: names, Rates: make([][]Rate, len(names))}
+	for i := range names {
+		a.Rates[i] = make([]Rate, len(names))
+	}
+	return a
+}
+
+// Add counts one prompt: favourites [n] are the sources that each opinion holds best, several where it holds them
+// equal, none where it has no opinion. A shared first place agrees with each of its sources.
+//
+// Source: spec/advantage.md, "What must come out of it".
+func (a *Agreements) Add(favourites [][]string) {
+	for i, x := range favourites {
+		for j, y := range favourites {
+			if len(x) == 0 || len(y) == 0 {
+				continue
+			}
+			a.Rates[i][j].N++
+			if slices.ContainsFunc(x, func(s string) bool { return slices.Contains(y, s) }) {
+				a.Rates[i][j].Wins++
 			}
 		}
 	}
-	return r
 }
 
-// best marks the highest scores; nil when one is missing or there are none.
-func best(scores []float64) []bool {
+// Favourites are the sources with the highest score of reward model m; none when it lacks a score of one of them.
+func Favourites(responses []Response, m int) []string {
+	var out []string
 	top := math.Inf(-1)
-	for _, s := range scores {
-		if math.IsNaN(s) {
+	for _, r := range responses {
+		x := r.Scores[m]
+		switch {
+		case math.IsNaN(x):
 			return nil
+		case x > top:
+			top, out = x, []string{r.Source}
+		case x == top:
+			out = append(out, r.Source)
 		}
-		top = math.Max(top, s)
-	}
-	if len(scores) == 0 {
-		return nil
-	}
-	out := make([]bool, len(scores))
-	for i, s := range scores {
-		out[i] = s == top
 	}
 	return out
 }

@@ -111,3 +111,26 @@ func TestReferenceIsCorrect(t *testing.T) {
 		}
 	})
 }
+
+// TestFinalAnswer: the key of meta first, then GSM8K's mark in the reference.
+func TestFinalAnswer(t *testing.T) {
+	worked, plain := "48 + 24 = 72\n#### 72", "seventy-two"
+	for _, c := range []struct {
+		meta      string
+		reference *string
+		answer    string
+		ok        bool
+	}{
+		{"", &worked, "72", true},
+		{`{"answer":"7"}`, &worked, "7", true},
+		{`{"answer":"fox","candidates":["fox","owl"]}`, nil, "fox", true},
+		{`{"source":"web"}`, &worked, "72", true},
+		{"", &plain, "", false},
+		{"", nil, "", false},
+	} {
+		item, ok := FinalAnswer(schemas.Prompt{Meta: c.meta, Reference: c.reference})
+		if ok != c.ok || item.Answer != c.answer {
+			t.Errorf("meta %q: %q, %v", c.meta, item.Answer, ok)
+		}
+	}
+}

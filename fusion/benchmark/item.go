@@ -49,6 +49,23 @@ func FromPrompt(p schemas.Prompt) (Item, error) {
 	return item, nil
 }
 
+// FinalAnswer finds the key of a prompt that is no held-out item: its meta's, as FromPrompt reads it, else what follows
+// the last "####" of the reference (GSM8K's form). ok is false when there is neither.
+func FinalAnswer(p schemas.Prompt) (item Item, ok bool) {
+	if item, err := FromPrompt(p); err == nil {
+		return item, true
+	}
+	if p.Reference == nil {
+		return Item{}, false
+	}
+	at := strings.LastIndex(*p.Reference, mark)
+	if at < 0 {
+		return Item{}, false
+	}
+	answer := strings.TrimSpace((*p.Reference)[at+len(mark):])
+	return Item{Prompt: p, Answer: answer}, answer != ""
+}
+
 // Correct says whether a text answers the item; see the function Correct.
 func (i Item) Correct(text string) bool { return Correct(text, i.Answer, i.Candidates) }
 

@@ -11,7 +11,7 @@ import (
 
 // Digest returns a stable hash of exactly the keys that a step's rows depend on, those of the steps before it included:
 //
-//	ingest, generate/<model>, reward/<model>, crossentropy/<model>, fuse, train, evaluate/<model>
+//	ingest, generate/<model>, reward/<model>, crossentropy/<model>, crossentropy-responses, fuse, train, evaluate/<model>
 //
 // Without /<model>, a step's digest covers all its models; evaluate/fused stands for the trained model. What a step
 // only tolerates (max_rejects), where things lie (out, a moved project) and how it is run (runner) do not count. The
@@ -49,18 +49,22 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 		d["before"] = c.Digest("ingest")
 		d["truncate"] = c.Truncate
 		d["models"] = c.identities(model, c.Competitors())
+	case "crossentropy-responses":
+		d["before"] = c.Digest("generate")
+		d["truncate"] = c.Truncate
+		d["models"] = c.identities(c.Target.Model, nil)
 	case "fuse":
 		d["before"] = []string{c.Digest("reward"), c.Digest("crossentropy")}
 		d["target"] = c.Target
 		d["sources"] = c.Sources
-		d["advantage"] = c.Advantage
+		d["advantage"] = c.Advantage.effective()
 		d["align"] = c.Align
 		d["fuse"] = []string{c.Fuse.Keep, c.Fuse.TargetWins}
 	case "train":
 		t := c.Trainer
 		d["before"] = c.Digest("fuse")
 		d["holdout"] = c.Prompts.Holdout
-		d["objective"] = c.Objective
+		d["objective"] = c.Objective.effective()
 		d["curriculum"] = c.Curriculum
 		d["trainer"] = []any{c.Seed, t.BatchPrompts, t.MaxLength, t.LearningRate, t.Warmup, t.WeightDecay, t.Clip}
 	case "evaluate":
@@ -75,6 +79,25 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 		return nil, false
 	}
 	return d, true
+}
+
+// effective is the section without what has no effect.
+func (a Advantage) effective() Advantage {
+	if a.Inference.Method != "single" {
+		a.Inference.Single = ""
+	}
+	if len(a.Inference.Filters.Scripts) == 0 {
+		a.Inference.Filters.MinScript = 0
+	}
+	return a
+}
+
+// effective is the section without what has no effect.
+func (o Objective) effective() Objective {
+	if o.ExampleWeights == "equal" {
+		o.ExampleWeights, o.RewardTemperature = "", 0
+	}
+	return o
 }
 
 // fused is the trained model's name in evaluations.

@@ -9,6 +9,9 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
+
+	"github.com/profuser/profuser/schemas"
 )
 
 // Load reads fusion.yaml, applies the --set options (key=value, the value in YAML), resolves paths against the file's
@@ -97,8 +100,37 @@ func (d checker) names() {
 	if i := slices.Index(d.c.Sources, d.c.Target.Model); i >= 0 && d.c.Target.Model != "" {
 		d.fault(fmt.Sprintf("sources[%d]", i), "is the target, which competes anyway (target.compete), want other models")
 	}
+	d.advantage()
 	if n := len(d.c.Curriculum.Epochs); n != 2 {
 		d.fault("curriculum.epochs", "has %d entries, want 2: one for each stage of progressive", n)
+	}
+}
+
+// advantage checks who is asked, and what goes with what.
+func (d checker) advantage() {
+	in := d.c.Advantage.Inference
+	if in.Method == "single" && !slices.Contains(d.c.Reward.Models, in.Single) {
+		d.fault("advantage.inference.single", "is %q, want one of reward.models: %s", in.Single, strings.Join(d.c.Reward.Models, ", "))
+	}
+	for i, name := range in.Filters.Scripts {
+		if unicode.Scripts[name] == nil {
+			d.fault(fmt.Sprintf("advantage.inference.filters.scripts[%d]", i), "is %q, want a name of Unicode's, such as Latin, Cyrillic or Han", name)
+		}
+	}
+	if f := in.Filters; f.MaxBytes > 0 && f.MaxBytes < f.MinBytes {
+		d.fault("advantage.inference.filters.max_bytes", "is %d, want 0 or at least min_bytes, %d", f.MaxBytes, f.MinBytes)
+	}
+	if d.c.Objective.ExampleWeights == "reward" && d.c.Fuse.Keep != "all" {
+		d.fault("objective.example_weights", "is reward, which needs fuse.keep all, want equal, or fuse.keep all")
+	}
+	for i, name := range d.c.Competitors() {
+		if name == schemas.MixedSource && d.c.Advantage.Training.Method == "average" {
+			key := "target.model"
+			if i > 0 {
+				key = fmt.Sprintf("sources[%d]", i-1)
+			}
+			d.fault(key, "is %q, the name of averaged distributions, want another", name)
+		}
 	}
 }
 

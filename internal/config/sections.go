@@ -180,8 +180,10 @@ type Advantage struct {
 
 // Inference is the section advantage.inference.
 type Inference struct {
-	// vote: each reward model votes for its best answer, most votes win, then the mean z-score, then the order of sources.
-	Method string `yaml:"method" default:"vote" allow:"vote"`
+	// vote: each reward model votes for its best answer, most votes win, then the mean z-score, then the order of sources. borda: ranks summed. mean_z: scores normalised over the dataset, averaged. single: one reward model. perplexity: the target reads all answers, the least surprising wins. length: the longest. random: by seed and id. oracle: the right final answer, where the prompt has one.
+	Method string `yaml:"method" default:"vote" allow:"vote | borda | mean_z | single | perplexity | length | random | oracle"`
+	// The reward model that method single asks.
+	Single string `yaml:"single" default:"" json:",omitempty"`
 	// Answers that cannot win.
 	Filters Filters `yaml:"filters"`
 }
@@ -196,15 +198,23 @@ type Filters struct {
 	MaxRepeat float64 `yaml:"max_repeat" default:"0.5" allow:"[0, 1]"`
 	// Drop answers that contain one of these phrases.
 	Refusals []string `yaml:"refusals" default:"[]"`
+	// Unicode's names of the scripts that answers are written in, such as [Latin, Han]; an empty list allows all.
+	Scripts []string `yaml:"scripts" default:"[]" json:",omitempty"`
+	// Drop answers with a smaller share of letters in these scripts.
+	MinScript float64 `yaml:"min_script" default:"0.5" allow:"(0, 1]" json:",omitempty"`
+	// Drop answers of fewer bytes.
+	MinBytes int `yaml:"min_bytes" default:"0" allow:"[0, inf)" json:",omitempty"`
+	// Drop answers of more bytes; 0 is no limit.
+	MaxBytes int `yaml:"max_bytes" default:"0" allow:"[0, inf)" json:",omitempty"`
 }
 
 // Training is the section advantage.training.
 type Training struct {
-	// min_ce: the source with the lowest cross-entropy on the reference wins.
-	Method string `yaml:"method" default:"min_ce" allow:"min_ce"`
-	// Temperature of the weights of method average.
+	// min_ce: the source with the lowest cross-entropy on the reference wins. average: the sources' aligned distributions are mixed (Avg-CE).
+	Method string `yaml:"method" default:"min_ce" allow:"min_ce | average"`
+	// Temperature of the weights ce of method average.
 	Temperature float64 `yaml:"temperature" default:"1" allow:"(0, inf)"`
-	// What the weights of method average are made from.
+	// What the weights of method average are made from: ce is softmax(-CE / temperature), reward is softmax(exp(-CE)), FuseLLM's own.
 	Weights string `yaml:"weights" default:"ce" allow:"ce | reward"`
 }
 
@@ -218,7 +228,7 @@ type Align struct {
 
 // Fuse is the section of the same name.
 type Fuse struct {
-	// Rows written for a prompt: the winner's, or all (the trainer reads the selected ones).
+	// Rows written for a prompt: the winner's, or all (the trainer reads the selected ones, unless objective.example_weights says otherwise).
 	Keep string `yaml:"keep" default:"winner" allow:"winner | all"`
 	// What happens to prompts that the target itself wins.
 	TargetWins string `yaml:"target_wins" default:"keep" allow:"keep | drop"`
@@ -238,6 +248,10 @@ type Objective struct {
 	Temperature float64 `yaml:"temperature" default:"1" allow:"(0, inf)"`
 	// What a batch's sums are divided by.
 	Normalize string `yaml:"normalize" default:"example" allow:"example"`
+	// equal: the selected example of a prompt counts. reward: all its responses do, weighted by softmax(reward / reward_temperature) (FuseRL's FuseSFT; needs fuse.keep all).
+	ExampleWeights string `yaml:"example_weights" default:"equal" allow:"equal | reward" json:",omitempty"`
+	// Temperature of example_weights reward; small values favour the best response.
+	RewardTemperature float64 `yaml:"reward_temperature" default:"1" allow:"(0, inf)" json:",omitempty"`
 }
 
 // Curriculum is the section of the same name.

@@ -172,6 +172,14 @@ func describePart(ctx context.Context, s Store, name string, header Header, part
 		return f, fmt.Errorf("%s: %w: remove the file and run the step again", key, err)
 	}
 	*info = PartInfo{Part: part, File: PartName(part), Rows: rows, Rejects: int64(len(f.Rejects)), Bytes: int64(len(data)), SHA256: digest(data)}
+	if err := f.goesWith(header, part); err != nil {
+		return f, fmt.Errorf("%s: %w: remove the file and run the step again", key, err)
+	}
+	return f, nil
+}
+
+// goesWith says where a footer differs from its dataset's header.
+func (f *Footer) goesWith(header Header, part int) error {
 	for _, field := range []struct{ name, found, want string }{
 		{"profuser.schema", f.Schema, header.Schema},
 		{"profuser.config_digest", f.ConfigDigest, header.ConfigDigest},
@@ -180,10 +188,10 @@ func describePart(ctx context.Context, s Store, name string, header Header, part
 		{"profuser.target_tokenizer", f.TargetTokenizer, header.TargetTokenizer},
 	} {
 		if field.found != field.want {
-			return f, fmt.Errorf("%s: %s is %q, the dataset's is %q: remove the file and run the step again", key, field.name, field.found, field.want)
+			return fmt.Errorf("%s is %q, the dataset's is %q", field.name, field.found, field.want)
 		}
 	}
-	return f, nil
+	return nil
 }
 
 func digest(data []byte) string {
@@ -206,7 +214,7 @@ func deriveRejected(ctx context.Context, s Store, name string, footers []Footer)
 		if len(f.Rejects) == 0 {
 			continue
 		}
-		data, err := EncodePart(f.Rejects, Footer{ConfigDigest: f.ConfigDigest, Part: part, SourceModel: f.SourceModel, CreatedBy: f.CreatedBy})
+		data, err := encodeRejected(f, part)
 		if err != nil {
 			return err
 		}
@@ -222,6 +230,11 @@ func deriveRejected(ctx context.Context, s Store, name string, footers []Footer)
 		}
 	}
 	return nil
+}
+
+// encodeRejected is the part of rejected/ that a footer gives.
+func encodeRejected(f Footer, part int) ([]byte, error) {
+	return EncodePart(f.Rejects, Footer{ConfigDigest: f.ConfigDigest, Part: part, SourceModel: f.SourceModel, CreatedBy: f.CreatedBy})
 }
 
 // replace creates a derived object, instead of an older one with other bytes.

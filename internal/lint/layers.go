@@ -19,12 +19,13 @@ var mayImport = []struct {
 	{"internal/dataset", []string{"schemas"}},
 	{"internal/config", []string{"schemas", "fusion", "models", "internal/dataset"}},
 	{"internal/report", []string{"schemas", "fusion", "models", "internal/dataset", "internal/config"}},
+	{"internal/inspect", []string{"schemas", "fusion", "models", "internal/dataset"}},
 	{"internal/lint", nil},
 	{"transforms", []string{"schemas", "fusion", "models", "internal/dataset", "transforms"}},
 	{"pipelines", []string{"schemas", "fusion", "models", "internal/dataset", "internal/config", "internal/report", "transforms"}},
 	{"trainer", []string{"schemas", "fusion", "models", "internal/dataset", "internal/config", "trainer"}},
 	{"cmd/profuser-trainer", []string{"trainer", "internal/config", "internal/dataset", "models", "schemas"}},
-	{"cmd/profuser", []string{"pipelines", "transforms", "internal/config", "internal/report", "internal/dataset", "models", "fusion", "schemas"}},
+	{"cmd/profuser", []string{"pipelines", "transforms", "internal/config", "internal/report", "internal/inspect", "internal/export", "internal/dataset", "models", "fusion", "schemas"}},
 	{"data", []string{"schemas", "fusion", "models", "data", "internal/dataset"}},
 }
 

@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -46,12 +45,6 @@ func (l *loaded) nats() template.HTML {
 	return bars("Cross-entropy of the held-out references, nats per byte (less is better)", []bar{g}, l.modelColours(names), top, "%.3f", 0)
 }
 
-// modeColours are the two modes' series, training mode first.
-var modeColours = numbered(3, "training mode", "inference mode")
-
-// statusColours are the position statuses in the order of charts, with the classes that the rulers have too.
-var statusColours = legend{Names: []string{"exact", "boundary", "inner", "none"}, Classes: []string{"s1", "s2", "s3", "s0"}}
-
 // modelColours gives each model the same colour in every chart: competitors in their order, then fused and reference.
 func (l *loaded) modelColours(names []string) legend {
 	out := legend{Names: names}
@@ -70,49 +63,6 @@ func (l *loaded) modelColours(names []string) legend {
 
 // reference is the name of the ground-truth answers among the models.
 const reference = "reference"
-
-// table counts the selections.
-func (l *loaded) table() *advantage.Table {
-	t := advantage.NewTable(l.config.Target.Model)
-	for _, s := range l.selections {
-		t.Add(s)
-	}
-	return t
-}
-
-// winRates draws the target's win rate against each source in both modes (figure 1, left, of the paper).
-func (l *loaded) winRates(t *advantage.Table) template.HTML {
-	var groups []bar
-	for _, source := range l.config.Sources {
-		g := bar{Label: clip(source, 16)}
-		for _, mode := range []string{schemas.ModeTraining, schemas.ModeInference} {
-			v := math.NaN()
-			if r := t.Against[mode][source]; r != nil {
-				v = r.Share()
-			}
-			g.Values = append(g.Values, v)
-		}
-		groups = append(groups, g)
-	}
-	return bars("Win rate of "+l.config.Target.Model+" against each source (the line is one half)", groups, modeColours, 1, "%.2f", 0.5)
-}
-
-// shares draws the share of prompts that each competitor wins in both modes.
-func (l *loaded) shares(t *advantage.Table) template.HTML {
-	var groups []bar
-	for _, name := range l.config.Competitors() {
-		g := bar{Label: clip(name, 16)}
-		for _, mode := range []string{schemas.ModeTraining, schemas.ModeInference} {
-			total := 0
-			for _, n := range t.Won[mode] {
-				total += n
-			}
-			g.Values = append(g.Values, float64(t.Won[mode][name])/float64(max(1, total)))
-		}
-		groups = append(groups, g)
-	}
-	return bars("Share of the prompts won", groups, modeColours, 1, "%.2f", 0)
-}
 
 // lengths draws mean lengths of references and responses by system message, the five most frequent ones (figure 1,
 // right, of the paper).
@@ -183,69 +133,6 @@ func (l *loaded) losses() template.HTML {
 		}
 	}
 	return lines("Loss by step (batch loss smoothed; its weights change with the stage)", "optimiser step", "nats", []series{step, inference, training}, marks)
-}
-
-// statusNames are the schema's position statuses.
-var statusNames = []string{"none", "exact", "boundary", "inner", "one-hot"}
-
-// statuses draws the shares of position statuses by mode and winner.
-func (l *loaded) statuses() template.HTML {
-	var groups []bar
-	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
-		for _, name := range l.config.Competitors() {
-			count := make([]float64, len(statusNames))
-			var n float64
-			for _, x := range l.fusion[mode] {
-				if x.Source != name {
-					continue
-				}
-				for _, s := range x.Status {
-					count[s]++
-					n++
-				}
-			}
-			if n == 0 {
-				continue
-			}
-			for k := range count {
-				count[k] /= n
-			}
-			count = []float64{count[schemas.StatusExact], count[schemas.StatusBoundary], count[schemas.StatusInner], count[schemas.StatusNone]}
-			groups = append(groups, bar{Label: clip(name, 12) + ", " + mode[:5] + ".", Values: count})
-		}
-	}
-	return stacked("Share of target positions by how their distribution came about", groups, statusColours)
-}
-
-// agreement lists how often two reward models, and the two modes, agree.
-func (l *loaded) agreement(t *advantage.Table) []string {
-	var out []string
-	names := l.config.Reward.Models
-	matrix := func(judge string) [][]float64 {
-		var m [][]float64
-		for _, p := range l.prompts {
-			var row []float64
-			for _, s := range l.config.Competitors() {
-				score, ok := l.rewards[judge][[2]string{p.ID, s}]
-				if !ok {
-					score = math.NaN()
-				}
-				row = append(row, score)
-			}
-			m = append(m, row)
-		}
-		return m
-	}
-	for i, a := range names {
-		for _, b := range names[i+1:] {
-			r := advantage.Agreement(matrix(a), matrix(b))
-			out = append(out, fmt.Sprintf("%s and %s prefer the same response on %.0f %% of %d prompts", a, b, 100*r.Share(), r.N))
-		}
-	}
-	if t.Agree.N > 0 {
-		out = append(out, fmt.Sprintf("both modes have the same winner on %.0f %% of %d prompts", 100*t.Agree.Share(), t.Agree.N))
-	}
-	return out
 }
 
 // clip shortens a text.

@@ -7,7 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"maps"
+	"slices"
 
+	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
@@ -21,13 +25,15 @@ type loaded struct {
 	prompts     []schemas.Prompt
 	generations map[string]map[string]schemas.Generation     // source, prompt id
 	readings    map[string]map[string]schemas.TeacherForcing // source, prompt id
-	rewards     map[string]map[[2]string]float64             // reward model; prompt id, source
-	selections  []schemas.Selection
-	fusion      map[string][]schemas.FusionExample // mode
-	datasets    []datasetLine
-	metrics     []metric
-	formats     map[string]*chat.Format // model; without those that cannot be loaded
-	noTokens    []string                // says which
+	// targetReadings are the target's of the responses, by source and prompt id; empty where the method needs none.
+	targetReadings map[string]map[string]schemas.TeacherForcing
+	rewards        map[string]map[[2]string]float64 // reward model; prompt id, source
+	selections     []schemas.Selection
+	fusion         map[string][]schemas.FusionExample // mode
+	datasets       []datasetLine
+	metrics        []metric
+	formats        map[string]*chat.Format // model; without those that cannot be loaded
+	noTokens       []string                // says which
 }
 
 // datasetLine is one committed dataset.
@@ -56,7 +62,8 @@ type metric struct {
 func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, error) {
 	l := &loaded{
 		config: c, generations: map[string]map[string]schemas.Generation{}, readings: map[string]map[string]schemas.TeacherForcing{},
-		rewards: map[string]map[[2]string]float64{}, fusion: map[string][]schemas.FusionExample{},
+		targetReadings: map[string]map[string]schemas.TeacherForcing{},
+		rewards:        map[string]map[[2]string]float64{}, fusion: map[string][]schemas.FusionExample{},
 	}
 	var err error
 	if l.summary, err = summarize(ctx, c, store); err != nil {
@@ -66,10 +73,7 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 		return nil, err
 	}
 	for _, name := range c.Competitors() {
-		if l.generations[name], err = readByID(ctx, store, l, "generations/"+name, func(g schemas.Generation) string { return g.ID }); err != nil {
-			return nil, err
-		}
-		if l.readings[name], err = readByID(ctx, store, l, "crossentropy/"+name, func(r schemas.TeacherForcing) string { return r.ID }); err != nil {
+		if err := l.loadSource(ctx, store, name); err != nil {
 			return nil, err
 		}
 	}
@@ -87,16 +91,66 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 		return nil, err
 	}
 	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
-		if l.fusion[mode], err = read[schemas.FusionExample](ctx, store, l, "fusion/"+mode); err != nil {
+		name := "fusion/" + mode
+		if l.fusion[mode], err = read[schemas.FusionExample](ctx, store, l, name); err != nil {
 			return nil, err
 		}
+		l.stored(name, l.size(name), sparse(slices.Values(l.fusion[mode]), func(x schemas.FusionExample) dist.Sparse {
+			return dist.Sparse{Counts: x.Counts, IDs: x.IDs, LogProbs: x.LogProbs}
+		}))
 	}
 	if len(l.selections) > 0 {
 		l.loadFormats()
 		l.summary.advantage(l.table())
+		l.summary.Alignments = l.alignments()
 	}
 	l.metrics, err = readMetrics(ctx, store)
 	return l, err
+}
+
+// loadSource reads what one competitor wrote and read.
+func (l *loaded) loadSource(ctx context.Context, store dataset.Store, name string) (err error) {
+	generations, readings, responses := "generations/"+name, "crossentropy/"+name, "crossentropy-responses/"+name
+	if l.generations[name], err = readByID(ctx, store, l, generations, func(g schemas.Generation) string { return g.ID }); err != nil {
+		return err
+	}
+	l.stored(generations, l.size(generations), sparse(maps.Values(l.generations[name]), func(g schemas.Generation) dist.Sparse {
+		return dist.Sparse{Counts: g.Counts, IDs: g.IDs, LogProbs: g.LogProbs}
+	}))
+	byID := func(r schemas.TeacherForcing) string { return r.ID }
+	if l.readings[name], err = readByID(ctx, store, l, readings, byID); err != nil {
+		return err
+	}
+	if rows, err := readByID(ctx, store, l, responses, byID); err != nil {
+		return err
+	} else if len(rows) > 0 {
+		l.targetReadings[name] = rows
+	}
+	l.stored(readings, l.size(readings), sparse(maps.Values(l.readings[name]), func(r schemas.TeacherForcing) dist.Sparse {
+		return dist.Sparse{Counts: r.Counts, IDs: r.IDs, LogProbs: r.LogProbs}
+	}))
+	return nil
+}
+
+// sparse are the distributions of rows.
+func sparse[T any](rows iter.Seq[T], of func(T) dist.Sparse) iter.Seq[dist.Sparse] {
+	return func(yield func(dist.Sparse) bool) {
+		for r := range rows {
+			if !yield(of(r)) {
+				return
+			}
+		}
+	}
+}
+
+// size is a dataset's, in bytes.
+func (l *loaded) size(name string) int64 {
+	for _, d := range l.datasets {
+		if d.Name == name {
+			return d.Bytes
+		}
+	}
+	return 0
 }
 
 // read is all, and notes the dataset.

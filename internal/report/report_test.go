@@ -131,7 +131,7 @@ func newRun(t *testing.T) *run {
 	for i, tag := range []string{"arithmetic", "facts", "arithmetic"} {
 		messages := []schemas.Message{{Role: "user", Content: fmt.Sprintf("What is %d + 4, you <there>?", i)}}
 		reference := fmt.Sprintf("The sum is %d.", i+4)
-		r.prompts = append(r.prompts, schemas.Prompt{ID: schemas.PromptID(messages), Messages: messages, Reference: &reference, Tags: []string{tag}})
+		r.prompts = append(r.prompts, schemas.Prompt{ID: schemas.PromptID(messages), Messages: messages, Reference: &reference, Tags: []string{tag}, Meta: `{"answer":"7","candidates":["7","seven"]}`})
 	}
 	put(t, store, "prompts", r.prompts)
 	for _, c := range competitors {
@@ -310,7 +310,7 @@ func TestBeforeTraining(t *testing.T) {
 	}
 	html := r.read("report.html")
 	contains(t, "page", html,
-		[]string{"Training has not run yet", "Win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "judge-a and judge-b prefer the same response on 0 %"},
+		[]string{"Training has not run yet", "Win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "<title>judge-a and judge-b: 0.0 %</title>", "<title>judge-b and oracle: 100.0 %</title>", "<title>judge-b, right: 1.00</title>", "<title>judge-a, right: 0.00</title>", "log-likelihood kept", "Bytes on disk"},
 		[]string{"no fusion dataset yet", "<b>7</b>", "NaN", "http://", "https://", "<script", "ZgotmplZ"})
 	if n := strings.Count(html, "<details"); n != len(r.prompts) {
 		t.Errorf("%d examples, want %d", n, len(r.prompts))
@@ -342,9 +342,28 @@ func TestWholeRun(t *testing.T) {
 			{"fused", "fused", 0.125, 1, map[string]float64{"arithmetic": 1, "facts": 1}},
 		}, Steps: []StepSummary{{"ingest", 1, 2000, 4}, {"train", 2, 3000000, 5}},
 		Won:      map[string]map[string]int{"inference": {"sage": 2, "target": 1}, "training": {"sage": 3}},
-		WinRates: map[string]map[string]float64{"inference": {"sage": 1.0 / 3}, "training": {"sage": 0}},
+		WinRates: map[string]map[string]float64{"inference": {"sage": 0.5}, "training": {"sage": 0}},
+		Methods: map[string]float64{
+			"judge-a": 0, "judge-b": 1, "vote": 0, "borda": 1, "mean_z": 0, "length": 0, "random": 1.0 / 3, "min_ce": 0, "oracle": 1, "only target": 1, "only sage": 0,
+		},
 	}
-	if d := cmp.Diff(want, got); d != "" {
+	if a := got.Agreements; a["judge-a"]["judge-b"] != 0 || a["judge-b"]["oracle"] != 1 || a["oracle"]["judge-b"] != 1 || a["judge-a"]["min_ce"] != 1 {
+		t.Errorf("agreements %v", a)
+	}
+	if len(got.Alignments) != 3 || len(got.Storage) != 6 {
+		t.Errorf("alignments %+v, storage %+v", got.Alignments, got.Storage)
+	}
+	for _, s := range got.Storage {
+		if s.Entries < s.Positions || s.Positions == 0 || s.BytesPerPosition < s.BytesPerEntry || s.BytesPerEntry <= 0 {
+			t.Errorf("storage %+v", s)
+		}
+	}
+	for _, a := range got.Alignments {
+		if !(a.Taught > 0 && a.Taught <= 1 && a.MassStored > 0 && a.MassStored <= 1+1e-6) {
+			t.Errorf("alignment %+v", a)
+		}
+	}
+	if d := cmp.Diff(want, got, cmpopts.IgnoreFields(Summary{}, "Agreements", "Alignments", "Storage")); d != "" {
 		t.Errorf("summary.json (-want +got):\n%s", d)
 	}
 	contains(t, "table", out.String(), []string{"fused   fused     0.1250     1.000"}, nil)
@@ -395,8 +414,20 @@ func TestRulersTile(t *testing.T) {
 	}
 }
 
+// TestKept: the likelihood kept is that of the text's tokens over the source's, and positions without a teacher count.
+func TestKept(t *testing.T) {
+	var k kept
+	k.add(schemas.FusionExample{
+		Text: "abcd", NatsPerByte: 0.5, TextIDs: []int32{7, 8, 9}, Counts: []int32{2, 0, 1}, IDs: []int32{6, 7, 9}, LogProbs: []float32{-0.5, -1.5, -0.25},
+	})
+	want := kept{sourceNats: 2, targetNats: 1.75, mass: math.Exp(-0.5) + math.Exp(-1.5) + math.Exp(-0.25), positions: 2, all: 3}
+	if d := cmp.Diff(want, k, cmp.AllowUnexported(kept{}), cmpopts.EquateApprox(1e-12, 0)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 func TestStacked(t *testing.T) {
-	got := string(stacked("a < b", []bar{{"x & y", []float64{0.75, 0.25, 0, 0}}}, statusColours))
+	got := string(stacked("a < b", []bar{{"x & y", []float64{0.75, 0.25, 0, 0, 0}}}, statusColours))
 	contains(t, "chart", got, []string{"a &lt; b", "x &amp; y", "75.0 %", `class="s1"`, "none: 0.00 %"}, []string{"NaN"})
 }
 

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"path"
 	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/internal/config"
@@ -30,6 +32,14 @@ type Summary struct {
 	Won map[string]map[string]int `json:"won,omitempty"`
 	// WinRates are the target's against each source, by mode: lower nats per byte, or preferred by more reward models.
 	WinRates map[string]map[string]float64 `json:"win_rates,omitempty"`
+	// Methods is the share of right answers among those that each method picks, on the prompts with a final answer.
+	Methods map[string]float64 `json:"methods,omitempty"`
+	// Agreements is the share of prompts on which two opinions (reward models, methods, modes, oracle) have the same
+	// favourite.
+	Agreements map[string]map[string]float64 `json:"agreements,omitempty"`
+	// Alignments are the pairs of source and target, Storage what distributions take on disk.
+	Alignments []Alignment `json:"alignments,omitempty"`
+	Storage    []Storage   `json:"storage,omitempty"`
 }
 
 // ModelSummary is one model on the held-out items.
@@ -61,7 +71,7 @@ type StepSummary struct {
 // fused is the trained model's name in evaluations.
 const fused = "fused"
 
-var stepOrder = []string{"ingest", "generate", "reward", "crossentropy", "fuse", "evaluate", "train", "evaluate-fused"}
+var stepOrder = []string{"ingest", "generate", "reward", "crossentropy", "crossentropy-responses", "fuse", "evaluate", "train", "evaluate-fused"}
 
 // summarize reads evaluations and step records.
 func summarize(ctx context.Context, c *config.Config, store dataset.Store) (Summary, error) {
@@ -116,6 +126,25 @@ func (s *Summary) advantage(t *advantage.Table) {
 				s.WinRates[mode][source] = r.Share()
 			}
 		}
+	}
+}
+
+// opinions adds who agrees with whom, and how right the methods are.
+func (s *Summary) opinions(a *advantage.Agreements, quality map[string]advantage.Rate) {
+	s.Agreements, s.Methods = map[string]map[string]float64{}, map[string]float64{}
+	for i, name := range a.Names {
+		for j, other := range a.Names {
+			if i == j || a.Rates[i][j].N == 0 {
+				continue
+			}
+			if s.Agreements[name] == nil {
+				s.Agreements[name] = map[string]float64{}
+			}
+			s.Agreements[name][other] = a.Rates[i][j].Share()
+		}
+	}
+	for name, r := range quality {
+		s.Methods[name] = r.Share()
 	}
 }
 
@@ -184,4 +213,27 @@ func committed(ctx context.Context, store dataset.Store, name string) (bool, err
 		return false, nil
 	}
 	return slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, name+"/_MANIFEST") }), err
+}
+
+// table prints the held-out results, a row for each model.
+func (s Summary) table(w io.Writer) error {
+	if len(s.Models) == 0 {
+		_, err := fmt.Fprintln(w, "nothing has been evaluated yet (profuser evaluate)")
+		return err
+	}
+	fmt.Fprintf(w, "Held out, %d items: cross-entropy of the references (nats per byte), exact-match accuracy in all and by skill\n\n", s.Items)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(t, "model\trole\tnats/byte\taccuracy\t")
+	for _, k := range s.skills() {
+		fmt.Fprint(t, k, "\t")
+	}
+	fmt.Fprintln(t)
+	for _, m := range s.Models {
+		fmt.Fprintf(t, "%s\t%s\t%.4f\t%.3f\t", m.Name, m.Role, m.NatsPerByte, m.Accuracy)
+		for _, k := range s.skills() {
+			fmt.Fprintf(t, "%.2f\t", m.BySkill[k])
+		}
+		fmt.Fprintln(t)
+	}
+	return t.Flush()
 }

@@ -89,6 +89,28 @@ func stacked(title string, groups []bar, l legend) template.HTML {
 	return figure(title, l, barWidth, float64(len(groups)*step+4), b.String())
 }
 
+// matrix draws a table of shares as shaded cells with their per cent; NaN cells stay empty.
+func matrix(title string, names []string, values [][]float64) template.HTML {
+	const head, tall = 62, 22
+	cell := float64(barWidth-barLeft-14) / float64(len(names))
+	var b strings.Builder
+	for i, name := range names {
+		x, y := barLeft+(float64(i)+0.5)*cell, float64(head+i*tall)
+		label(&b, clip(name, 16), y+tall/2)
+		fmt.Fprintf(&b, `<text class="v" transform="translate(%.1f %d) rotate(-50)">%s</text>`, x, head-5, html.EscapeString(clip(name, 11)))
+		for j, v := range values[i] {
+			if math.IsNaN(v) {
+				continue
+			}
+			x := barLeft + float64(j)*cell
+			fmt.Fprintf(&b, `<rect class="c0" fill-opacity="%.2f" x="%.1f" y="%.0f" width="%.1f" height="%d"><title>%s</title></rect>`,
+				0.08+0.5*v, x, y, cell-1, tall-1, html.EscapeString(fmt.Sprintf("%s and %s: %.1f %%", names[i], names[j], 100*v)))
+			fmt.Fprintf(&b, `<text x="%.1f" y="%.0f" text-anchor="middle" font-size="11">%.0f</text>`, x+cell/2, y+tall-7, 100*v)
+		}
+	}
+	return figure(title, legend{}, barWidth, float64(head+len(names)*tall+4), b.String())
+}
+
 // label writes a group's label beside its middle.
 func label(b *strings.Builder, text string, middle float64) {
 	fmt.Fprintf(b, `<text x="%d" y="%.0f" text-anchor="end">%s</text>`, barLeft-8, middle+4, html.EscapeString(text))

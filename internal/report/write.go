@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 )
@@ -26,9 +27,10 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 type view struct {
 	Prompts                                                     int
 	Target                                                      string
-	Sources, Judges, Skills, Missing, Agreement                 []string
+	Sources, Judges, Skills, Missing, ModesAgree                []string
 	Summary                                                     Summary
 	Accuracy, Nats, WinRates, Shares, Lengths, Losses, Statuses template.HTML
+	Agreements, Methods, Likelihood, Bytes                      template.HTML
 	HasSelections                                               bool
 	Datasets                                                    []datasetLine
 	Examples                                                    []example
@@ -41,11 +43,11 @@ func Write(ctx context.Context, c *config.Config, store dataset.Store, w io.Writ
 	if err != nil {
 		return err
 	}
-	summary, err := json.MarshalIndent(l.summary, "", "  ")
+	html, err := l.page()
 	if err != nil {
 		return err
 	}
-	html, err := l.page()
+	summary, err := json.MarshalIndent(l.summary, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -76,7 +78,14 @@ func (l *loaded) page() ([]byte, error) {
 	if len(l.selections) > 0 {
 		t := l.table()
 		v.HasSelections = true
-		v.WinRates, v.Shares, v.Lengths, v.Statuses, v.Agreement = l.winRates(t), l.shares(t), l.lengths(), l.statuses(), l.agreement(t)
+		v.WinRates, v.Shares, v.Lengths, v.Statuses, v.ModesAgree = l.winRates(t), l.shares(t), l.lengths(), l.statuses(), l.modesAgree(t)
+		var a *advantage.Agreements
+		var quality map[string]advantage.Rate
+		a, v.Agreements = l.agreements()
+		quality, v.Methods = l.methodQuality()
+		l.summary.opinions(a, quality)
+		v.Summary = l.summary
+		v.Likelihood, v.Bytes = likelihood(l.summary.Alignments), bytesPerPosition(l.summary.Storage)
 		v.Examples = l.examples()
 	}
 	v.Missing = l.missing()

@@ -22,12 +22,15 @@ const (
 	CodeTemplate = "template"
 )
 
-// Step teacher-forces one source on every reference.
+// Step teacher-forces one source on every reference, or on every response of somebody.
 type Step struct {
-	// Source is the model.
+	// Source is the model that reads.
 	Source inflight.Model
 	// Prompts and Output are names of datasets.
 	Prompts, Output string
+	// Responses, if set, is the dataset of generations that are read instead of the references: the first samples that
+	// are not empty. The rows then bear the name of who wrote them.
+	Responses string
 	// Footer is what every part says of itself: digests and fingerprints.
 	Footer dataset.Footer
 	// Truncate says which entries of each distribution are kept.
@@ -42,7 +45,12 @@ func Score(s beam.Scope, step Step, url string, open int, parts beam.PCollection
 }
 
 // Name implements sink.Step.
-func (Step) Name() string { return "crossentropy" }
+func (s Step) Name() string {
+	if s.Responses != "" {
+		return "crossentropy-responses"
+	}
+	return "crossentropy"
+}
 
 // Datasets implements sink.Step.
 func (s Step) Datasets() []string { return []string{s.Output} }
@@ -53,6 +61,15 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	if err != nil {
 		return nil, err
 	}
+	inputs := []dataset.Input{input}
+	texts := references(prompts)
+	if s.Responses != "" {
+		generations, input, err := sink.Read[schemas.Generation](ctx, in, s.Responses, part)
+		if err != nil {
+			return nil, err
+		}
+		inputs, texts = append(inputs, input), responses(prompts, generations)
+	}
 	model, err := Models.Get(ctx, s.Source)
 	if err != nil {
 		return nil, err
@@ -60,12 +77,12 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	rows, rejects := make([]*schemas.TeacherForcing, len(prompts)), make([]*schemas.Rejected, len(prompts))
 	feed, calls := s.Source.Calls()
 	err = inflight.Rows(ctx, feed, calls, len(prompts), func(ctx context.Context, i int) error {
-		if prompts[i].Reference == nil {
+		if texts[i] == nil {
 			tally.Row(false)
 			return nil
 		}
 		var err error
-		if rows[i], rejects[i], err = s.read(ctx, model, &prompts[i]); err == nil {
+		if rows[i], rejects[i], err = s.read(ctx, model, &prompts[i], texts[i]); err == nil {
 			tally.Row(rejects[i] != nil)
 		}
 		return err
@@ -74,32 +91,67 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 		return nil, err
 	}
 	footer := s.Footer
-	footer.Part, footer.Inputs, footer.Rejects = part, []dataset.Input{input}, sink.Present(rejects)
+	footer.Part, footer.Inputs, footer.Rejects = part, inputs, sink.Present(rejects)
 	data, err := dataset.EncodePart(sink.Present(rows), footer)
 	return [][]byte{data}, err
 }
 
-// read scores one reference: a row, or a reject.
-func (s Step) read(ctx context.Context, model Scorer, p *schemas.Prompt) (*schemas.TeacherForcing, *schemas.Rejected, error) {
-	text := *p.Reference
-	encoded, err := model.Encode(p.Messages, text, true)
+// given is a text to read, its author and whether it has an end-of-turn.
+type given struct {
+	text, author string
+	closed       bool
+}
+
+// references are the prompts' texts to read, nil where there is none; their author is nobody.
+func references(prompts []schemas.Prompt) []*given {
+	out := make([]*given, len(prompts))
+	for i := range prompts {
+		if r := prompts[i].Reference; r != nil {
+			out[i] = &given{text: *r, closed: true}
+		}
+	}
+	return out
+}
+
+// responses are the first samples that are not empty, in the order of the prompts.
+func responses(prompts []schemas.Prompt, generations []schemas.Generation) []*given {
+	byID := map[string]*given{}
+	for _, g := range generations {
+		if g.Sample == 0 && g.Text != "" {
+			byID[g.ID] = &given{g.Text, g.Source, g.FinishReason == schemas.FinishStop}
+		}
+	}
+	out := make([]*given, len(prompts))
+	for i := range prompts {
+		out[i] = byID[prompts[i].ID]
+	}
+	return out
+}
+
+// read scores one text: a row, or a reject.
+func (s Step) read(ctx context.Context, model Scorer, p *schemas.Prompt, t *given) (*schemas.TeacherForcing, *schemas.Rejected, error) {
+	author, what := t.author, "response"
+	if s.Responses == "" {
+		author, what = s.Source.Name, "reference"
+	}
+	encoded, err := model.Encode(p.Messages, t.text, t.closed)
 	if err != nil {
-		return nil, sink.Reject(s.Name(), p.ID, s.Source.Name, CodeTemplate, "rendering messages and reference: %v", err), nil
+		return nil, sink.Reject(s.Name(), p.ID, author, CodeTemplate, "rendering messages and %s: %v", what, err), nil
 	}
 	if n := len(encoded.PromptIDs) + len(encoded.TextIDs); n > model.Context() {
-		return nil, sink.Reject(s.Name(), p.ID, s.Source.Name, CodeTooLong, "prompt and reference of %d tokens exceed the context of %d", n, model.Context()), nil
+		return nil, sink.Reject(s.Name(), p.ID, author, CodeTooLong, "prompt and %s of %d tokens exceed the context of %d", what, n, model.Context()), nil
 	}
 	reading, err := model.Score(ctx, Request{PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, Truncate: s.Truncate})
 	if rejected := sink.Failed(s.Name(), p.ID, s.Source.Name, err); rejected != nil {
 		return nil, rejected, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("prompt %s, source %s: reading the reference: %w", p.ID, s.Source.Name, err)
+		return nil, nil, fmt.Errorf("prompt %s, source %s: reading the %s: %w", p.ID, s.Source.Name, what, err)
 	}
 	nats := reading.Nats()
 	return &schemas.TeacherForcing{
-		ID: p.ID, Source: s.Source.Name, Nats: nats, Bytes: int32(len(text)), Tokens: int32(len(encoded.TextIDs)),
-		NatsPerByte: nats / float64(len(text)),
+		ID: p.ID, Source: author, Nats: nats, Bytes: int32(len(t.text)), Tokens: int32(len(encoded.TextIDs)),
+		NatsPerByte: nats / float64(len(t.text)),
 		TokenDistributions: schemas.TokenDistributions{
 			TokenIDs: encoded.TextIDs, TokenLogProbs: reading.TokenLogProbs, TextRank: reading.TextRank,
 			Counts: reading.Dist.Counts, IDs: reading.Dist.IDs, LogProbs: reading.Dist.LogProbs, StartBytes: encoded.Starts,

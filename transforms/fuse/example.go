@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/align"
 	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/fusion/spelling"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/inflight"
@@ -25,16 +27,61 @@ type text struct {
 	margin      *float64
 }
 
-// example encodes the text for the target, aligns the source's distributions to it and adds the row, or a reject.
+// response is a source's own answer.
+func response(g *schemas.Generation, source int, selected bool, reward, margin *float64) text {
+	nats := max(0, dist.Nats(g.TokenLogProbs))
+	return text{
+		mode: schemas.ModeInference, source: source, selected: selected, text: g.Text, closed: g.FinishReason == schemas.FinishStop,
+		tokens: &g.TokenDistributions, natsPerByte: nats / float64(max(1, len(g.Text))), reward: reward, margin: margin,
+	}
+}
+
+// reference is the ground-truth answer as a source read it.
+func reference(reference string, r *schemas.TeacherForcing, source int, selected bool, margin *float64) text {
+	return text{
+		mode: schemas.ModeTraining, source: source, selected: selected, text: reference, closed: true,
+		tokens: &r.TokenDistributions, natsPerByte: r.NatsPerByte, margin: margin,
+	}
+}
+
+// alignedText is a text in target tokens: its row without distributions, and these.
+type alignedText struct {
+	row schemas.FusionExample
+	advantage.Aligned
+}
+
+// example aligns a text for the target and adds its row, or a reject.
 func (s Step) example(out *output, p *schemas.Prompt, t text) error {
+	x, rejected, err := s.aligned(p, t)
+	switch {
+	case err != nil:
+		return err
+	case rejected != nil:
+		out.rejects[t.mode] = append(out.rejects[t.mode], *rejected)
+	default:
+		out.examples[t.mode] = append(out.examples[t.mode], fill(x.row, x.Aligned))
+	}
+	return nil
+}
+
+// fill puts distributions into a row, rounded as they are stored.
+func fill(row schemas.FusionExample, x advantage.Aligned) schemas.FusionExample {
+	for i, lp := range x.Dist.LogProbs {
+		x.Dist.LogProbs[i] = dist.RoundBFloat16(lp)
+	}
+	row.Counts, row.IDs, row.LogProbs, row.Status = x.Dist.Counts, x.Dist.IDs, x.Dist.LogProbs, x.Status
+	return row
+}
+
+// aligned encodes the text for the target and moves the source's distributions to its tokens; or a reject.
+func (s Step) aligned(p *schemas.Prompt, t text) (x alignedText, rejected *schemas.Rejected, err error) {
 	source := s.Sources[t.source].Model
+	reject := func(code, form string, args ...any) (alignedText, *schemas.Rejected, error) {
+		return alignedText{}, sink.Reject(s.Name(), p.ID, source.Name, code, form, args...), nil
+	}
 	target, err := format(s.Target)
 	if err != nil {
-		return err
-	}
-	reject := func(code, form string, args ...any) error {
-		out.rejects[t.mode] = append(out.rejects[t.mode], *sink.Reject(s.Name(), p.ID, source.Name, code, form, args...))
-		return nil
+		return x, nil, err
 	}
 	encoded, err := target.Encode(p.Messages, t.text, t.closed)
 	if err != nil {
@@ -45,7 +92,7 @@ func (s Step) example(out *output, p *schemas.Prompt, t text) error {
 	}
 	aligner, err := alignerOf(source, s.Target)
 	if err != nil {
-		return err
+		return x, nil, err
 	}
 	aligned, err := aligner.Align([]byte(t.text),
 		align.Tokens{IDs: t.tokens.TokenIDs, Starts: t.tokens.StartBytes, Closed: t.closed},
@@ -54,15 +101,26 @@ func (s Step) example(out *output, p *schemas.Prompt, t text) error {
 	if err != nil {
 		return reject(CodeAlign, "%v", err)
 	}
-	for i, lp := range aligned.Dist.LogProbs {
-		aligned.Dist.LogProbs[i] = dist.RoundBFloat16(lp)
-	}
-	out.examples[t.mode] = append(out.examples[t.mode], schemas.FusionExample{
+	x.Dist, x.Status = aligned.Dist, aligned.Status
+	x.row = schemas.FusionExample{
 		ID: p.ID, Mode: t.mode, Source: source.Name, Selected: t.selected, Weight: 1, Reward: t.reward,
-		PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, Counts: aligned.Dist.Counts, IDs: aligned.Dist.IDs, LogProbs: aligned.Dist.LogProbs,
-		Status: aligned.Status, NatsPerByte: t.natsPerByte, Margin: t.margin, Text: t.text,
-	})
-	return nil
+		PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, NatsPerByte: t.natsPerByte, Margin: t.margin, Text: t.text,
+	}
+	return x, nil, nil
+}
+
+// sound checks a source's row with the tokenizer that it claims to be of; a row that is not becomes a reject, and its
+// source takes no part in the prompt.
+func (s Step) sound(out *output, mode string, source Source, record, id, text string, closed bool, d *schemas.TokenDistributions) (bool, error) {
+	f, err := format(source.Model)
+	if err != nil {
+		return false, err
+	}
+	if fault := spelling.Check(f.Tokenizer(), record, id, text, closed, d, spelling.NoLimit); fault != nil {
+		out.rejects[mode] = append(out.rejects[mode], *sink.Reject(s.Name(), id, source.Model.Name, CodeMalformed, "%v", fault))
+		return false, nil
+	}
+	return true, nil
 }
 
 // formats and aligners of this process, made at their first use; a vocabulary is large, and many parts share it.

@@ -14,8 +14,10 @@ type part struct {
 	prompts     []schemas.Prompt
 	generations []map[string]*schemas.Generation
 	readings    []map[string]*schemas.TeacherForcing
-	rewards     []map[[2]string]float64 // by reward model; prompt id and source
-	inputs      []dataset.Input
+	// targetReadings are the target's readings of the generations; nil maps where the method needs none.
+	targetReadings []map[string]*schemas.TeacherForcing
+	rewards        []map[[2]string]float64 // by reward model; prompt id and source
+	inputs         []dataset.Input
 }
 
 // read loads part n of every input. Of several samples the first counts.
@@ -32,16 +34,20 @@ func (s Step) read(ctx context.Context, in *sink.Inputs, n int) (*part, error) {
 		if err != nil {
 			return nil, err
 		}
-		rows, second, err := sink.Read[schemas.TeacherForcing](ctx, in, source.CrossEntropy, n)
+		readings, second, err := readingsOf(ctx, in, source.CrossEntropy, n)
 		if err != nil {
 			return nil, err
 		}
-		readings := map[string]*schemas.TeacherForcing{}
-		for i := range rows {
-			readings[rows[i].ID] = &rows[i]
-		}
 		p.generations, p.readings = append(p.generations, generations), append(p.readings, readings)
 		p.inputs = append(p.inputs, input, second)
+		var ofTarget map[string]*schemas.TeacherForcing
+		if source.TargetReadings != "" {
+			if ofTarget, input, err = readingsOf(ctx, in, source.TargetReadings, n); err != nil {
+				return nil, err
+			}
+			p.inputs = append(p.inputs, input)
+		}
+		p.targetReadings = append(p.targetReadings, ofTarget)
 	}
 	for _, name := range s.Rewards {
 		scores, input, err := scores(ctx, in, name, n)
@@ -51,6 +57,19 @@ func (s Step) read(ctx context.Context, in *sink.Inputs, n int) (*part, error) {
 		p.rewards, p.inputs = append(p.rewards, scores), append(p.inputs, input)
 	}
 	return p, nil
+}
+
+// readingsOf are a part's readings, by prompt id.
+func readingsOf(ctx context.Context, in *sink.Inputs, name string, n int) (map[string]*schemas.TeacherForcing, dataset.Input, error) {
+	rows, input, err := sink.Read[schemas.TeacherForcing](ctx, in, name, n)
+	if err != nil {
+		return nil, input, err
+	}
+	out := map[string]*schemas.TeacherForcing{}
+	for i := range rows {
+		out[rows[i].ID] = &rows[i]
+	}
+	return out, input, nil
 }
 
 // generations are the first samples of a part, by prompt id.

@@ -2,6 +2,8 @@ package fuse
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,7 +28,7 @@ func init() {
 func Statistics(s beam.Scope, step Step, url string, parts beam.PCollection) {
 	s = s.Scope("fuse.Statistics")
 	sums := beam.ParDo(s, &statisticsFn{Step: step, Store: url}, parts)
-	beam.ParDo0(s, &freezeFn{Store: url, Key: step.Statistics}, beam.Combine(s, &mergeFn{}, sums))
+	beam.ParDo0(s, &freezeFn{Step: step, Store: url}, beam.Combine(s, &mergeFn{}, sums))
 }
 
 // statisticsFn sums one part.
@@ -67,7 +69,7 @@ func (s Step) sums(ctx context.Context, in *sink.Inputs, n int) ([]*advantage.St
 			return nil, err
 		}
 		for id, g := range rows {
-			kept[[2]string{id, g.Source}] = source.Competes && s.Filters.Drop(g.Text, g.FinishReason) == ""
+			kept[[2]string{id, g.Source}] = source.Competes && s.Method.Filters.Drop(g.Text, g.FinishReason) == ""
 		}
 	}
 	var out []*advantage.Stats
@@ -109,7 +111,8 @@ func (*mergeFn) MergeAccumulators(a, b []byte) ([]byte, error) {
 
 // freezeFn writes the sums once.
 type freezeFn struct {
-	Store, Key string
+	Step  Step
+	Store string
 }
 
 // ProcessElement creates the file, only if absent.
@@ -118,24 +121,61 @@ func (f *freezeFn) ProcessElement(ctx context.Context, sums []byte) error {
 	if err != nil {
 		return sink.Fault(err)
 	}
-	if err := store.Create(ctx, f.Key, append(sums, '\n')); err != nil && !errors.Is(err, dataset.ErrExists) {
-		return sink.Fault(fmt.Errorf("writing %s: %w", f.Key, err))
+	file := frozen{Models: f.Step.Rewards}
+	if err := json.Unmarshal(sums, &file.Scores); err != nil {
+		return sink.Fault(err)
+	}
+	if file.Of, err = f.Step.statisticsOf(); err != nil {
+		return sink.Fault(err)
+	}
+	b, err := json.MarshalIndent(file, "", "  ")
+	if err != nil {
+		return sink.Fault(err)
+	}
+	if err := store.Create(ctx, f.Step.Statistics, append(b, '\n')); err != nil && !errors.Is(err, dataset.ErrExists) {
+		return sink.Fault(fmt.Errorf("writing %s: %w", f.Step.Statistics, err))
 	}
 	return nil
 }
 
-// readStatistics reads the frozen sums of n reward models.
-func readStatistics(ctx context.Context, store dataset.Store, key string, n int) ([]*advantage.Stats, error) {
-	b, err := store.Read(ctx, key)
+// frozen is the file of statistics.
+type frozen struct {
+	// Of is a digest of what the sums depend on: reward models, competitors, filters.
+	Of string `json:"of"`
+	// Models are the reward models' datasets, Scores their sums in the same order.
+	Models []string           `json:"models"`
+	Scores []*advantage.Stats `json:"scores"`
+}
+
+// statisticsOf is the digest of what the sums depend on.
+func (s Step) statisticsOf() (string, error) {
+	var competing []string
+	for _, source := range s.Sources {
+		if source.Competes {
+			competing = append(competing, source.Generations)
+		}
+	}
+	b, err := json.Marshal(map[string]any{"rewards": s.Rewards, "competing": competing, "filters": s.Method.Filters})
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8]), err
+}
+
+// readStatistics reads the frozen sums, and refuses those of other reward models, competitors or filters.
+func (s Step) readStatistics(ctx context.Context, store dataset.Store) ([]*advantage.Stats, error) {
+	b, err := store.Read(ctx, s.Statistics)
 	if err != nil {
 		return nil, fmt.Errorf("reading the statistics of scores: %w", err)
 	}
-	var out []*advantage.Stats
-	if err := json.Unmarshal(b, &out); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", key, err)
+	var f frozen
+	if err := json.Unmarshal(b, &f); err != nil {
+		return nil, fmt.Errorf("reading %s: %w: run fuse with --refresh-stats, which makes it again", s.Statistics, err)
 	}
-	if len(out) != n {
-		return nil, fmt.Errorf("%s is of %d reward models, the configuration has %d: remove it, so that it is made again", key, len(out), n)
+	of, err := s.statisticsOf()
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	if f.Of != of || len(f.Scores) != len(s.Rewards) {
+		return nil, fmt.Errorf("%s was made with other reward models, sources or filters: run fuse with --refresh-stats, which makes it and what depends on it again", s.Statistics)
+	}
+	return f.Scores, nil
 }

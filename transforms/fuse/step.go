@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
@@ -27,14 +26,17 @@ const (
 	CodeTemplate = "template"
 	// CodeAlign: the winner's tokens do not fit its text.
 	CodeAlign = "align"
+	// CodeMalformed: a source's row breaks an invariant, or its tokens do not spell its text.
+	CodeMalformed = "malformed"
 )
 
 // Source is one competitor with its datasets.
 type Source struct {
 	// Model says where its tokenizer is.
 	Model inflight.Model
-	// Generations and CrossEntropy are names of datasets.
-	Generations, CrossEntropy string
+	// Generations and CrossEntropy are names of datasets, TargetReadings one of the target's readings of the
+	// generations, "" where the method needs none.
+	Generations, CrossEntropy, TargetReadings string
 	// Competes is false for a target that has no vote and cannot win.
 	Competes bool
 }
@@ -54,9 +56,12 @@ type Step struct {
 	Statistics string
 	// Footer is what every part says of itself.
 	Footer dataset.Footer
-	// Filters drop responses; Measure compares readings, advantage.PerByte or PerToken.
-	Filters advantage.Filters
+	// Method says how the winner among responses is picked, Measure how readings are compared (advantage.PerByte or
+	// PerToken).
+	Method  advantage.Inference
 	Measure string
+	// Average, if set, mixes the distributions of all readings instead of picking a winner.
+	Average *advantage.Average
 	// KeepAll writes a row for every competitor, DropTargetWins none for prompts that the target wins.
 	KeepAll, DropTargetWins bool
 }
@@ -87,7 +92,7 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	if err != nil {
 		return nil, err
 	}
-	stats, err := readStatistics(ctx, in.Store(), s.Statistics, len(s.Rewards))
+	stats, err := s.readStatistics(ctx, in.Store())
 	if err != nil {
 		return nil, err
 	}
@@ -111,59 +116,6 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	return s.encode(out, part, rows.inputs)
 }
 
-// inference selects by vote and writes the examples of the responses.
-func (s Step) inference(out *output, p *schemas.Prompt, rows *part, stats []*advantage.Stats) error {
-	var responses []advantage.Response
-	for k, source := range s.Sources {
-		if g := rows.generations[k][p.ID]; g != nil && source.Competes {
-			responses = append(responses, advantage.Response{Source: g.Source, Text: g.Text, Finish: g.FinishReason, Scores: rows.scores(p.ID, g.Source)})
-		}
-	}
-	selection, err := advantage.Vote(p.ID, responses, stats, s.Filters)
-	if reject(out, s, p.ID, schemas.ModeInference, err) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	out.selections = append(out.selections, selection)
-	return s.each(selection, func(k int, selected bool) error {
-		g := rows.generations[k][p.ID]
-		var nats float64
-		for _, lp := range g.TokenLogProbs {
-			nats -= float64(lp)
-		}
-		score := meanScore(rows.scores(p.ID, g.Source))
-		return s.example(out, p, text{
-			mode: schemas.ModeInference, source: k, selected: selected, text: g.Text, closed: g.FinishReason == schemas.FinishStop, tokens: &g.TokenDistributions,
-			natsPerByte: max(0, nats) / float64(max(1, len(g.Text))), reward: score, margin: selection.Margin,
-		})
-	})
-}
-
-// training selects by cross-entropy and writes the examples of the reference.
-func (s Step) training(out *output, p *schemas.Prompt, rows *part) error {
-	var readings []advantage.Reading
-	for k, source := range s.Sources {
-		if r := rows.readings[k][p.ID]; r != nil && source.Competes {
-			readings = append(readings, advantage.Reading{Source: r.Source, Nats: r.Nats, Bytes: r.Bytes, Tokens: r.Tokens})
-		}
-	}
-	selection, err := advantage.MinCE(p.ID, readings, s.Measure)
-	if reject(out, s, p.ID, schemas.ModeTraining, err) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	out.selections = append(out.selections, selection)
-	return s.each(selection, func(k int, selected bool) error {
-		r := rows.readings[k][p.ID]
-		return s.example(out, p, text{
-			mode: schemas.ModeTraining, source: k, selected: selected, text: *p.Reference, closed: true, tokens: &r.TokenDistributions,
-			natsPerByte: r.NatsPerByte, margin: selection.Margin,
-		})
-	})
-}
-
 // reject records a prompt without a candidate; it returns false for other errors and none.
 func reject(out *output, s Step, id, mode string, err error) bool {
 	if !errors.Is(err, advantage.ErrNone) {
@@ -171,49 +123,6 @@ func reject(out *output, s Step, id, mode string, err error) bool {
 	}
 	out.rejects[mode] = append(out.rejects[mode], *sink.Reject(s.Name(), id, "", CodeNoCandidate, "%s mode: %v", mode, err))
 	return true
-}
-
-// each calls write for the competitors of a selection whose rows are kept.
-func (s Step) each(selection schemas.Selection, write func(k int, selected bool) error) error {
-	if s.DropTargetWins && selection.Source == s.Target.Name {
-		return nil
-	}
-	for k, source := range s.Sources {
-		selected := source.Model.Name == selection.Source
-		if !selected && !(s.KeepAll && candidate(selection, source.Model.Name)) {
-			continue
-		}
-		if err := write(k, selected); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func candidate(selection schemas.Selection, name string) bool {
-	for _, c := range selection.Candidates {
-		if c.Source == name {
-			return true
-		}
-	}
-	return false
-}
-
-// meanScore averages the scores that are there; nil without any.
-func meanScore(scores []float64) *float64 {
-	var sum float64
-	n := 0
-	for _, x := range scores {
-		if !math.IsNaN(x) {
-			sum += x
-			n++
-		}
-	}
-	if n == 0 {
-		return nil
-	}
-	sum /= float64(n)
-	return &sum
 }
 
 // encode makes the part's three files. Rejects stand with the mode they belong to; selections repeat none.

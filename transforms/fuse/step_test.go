@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -35,7 +36,7 @@ func step() fuse.Step {
 	s := fuse.Step{
 		Target: transformtest.Llama(root), Context: 256, Rewards: []string{"rewards/one", "rewards/two"}, Statistics: "rewards/_STATS.json",
 		Prompts: "prompts", Selections: "selections", Inference: "fusion/inference", Training: "fusion/training",
-		Footer: dataset.Footer{ConfigDigest: "test"}, Filters: advantage.Filters{Unfinished: true, MaxRepeat: 1}, Measure: advantage.PerByte,
+		Footer: dataset.Footer{ConfigDigest: "test"}, Method: advantage.Inference{Method: advantage.Vote, Filters: advantage.Filters{Unfinished: true, MaxRepeat: 1}}, Measure: advantage.PerByte,
 	}
 	for _, m := range []inflight.Model{transformtest.Llama(root), transformtest.MPT(root)} {
 		s.Sources = append(s.Sources, fuse.Source{Model: m, Generations: "generations/" + m.Name, CrossEntropy: "crossentropy/" + m.Name, Competes: true})
@@ -329,5 +330,177 @@ func TestOptions(t *testing.T) {
 	}
 	if len(rows) != won || won == 6 {
 		t.Errorf("%d examples without the target's, want %d of 6", len(rows), won)
+	}
+}
+
+// change copies a committed dataset to another name with its rows changed.
+func change[T any](ctx context.Context, url, from, to string, edit func(i int, row *T)) error {
+	store, err := dataset.OpenStore(ctx, url)
+	if err != nil {
+		return err
+	}
+	d, err := dataset.Open(ctx, store, from)
+	if err != nil {
+		return err
+	}
+	if err := dataset.Begin(ctx, store, to, d.Header); err != nil {
+		return err
+	}
+	n := 0
+	for k := range d.Parts() {
+		rows, footer, err := dataset.Rows[T](ctx, d, k)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			edit(n, &rows[i])
+			n++
+		}
+		data, err := dataset.EncodePart(rows, footer)
+		if err != nil {
+			return err
+		}
+		if err := store.Create(ctx, to+"/"+dataset.PartName(k), data); err != nil {
+			return err
+		}
+	}
+	_, err = dataset.Commit(ctx, store, to, dataset.CommitOptions{Parts: d.Parts()})
+	return err
+}
+
+// TestAverage: the training-mode examples are mixtures of both sources' distributions, without winner or margin; keep
+// all writes the sources' own rows beside them, not selected.
+func TestAverage(t *testing.T) {
+	url := t.TempDir()
+	s := step()
+	s.KeepAll = true
+	s.Average = &advantage.Average{Weights: advantage.WeightsCE, Temperature: 1, Measure: advantage.PerByte, Truncate: dist.Truncate{Mass: 1, TopK: 4}}
+	if err := inputs(t.Context(), url, 6, 6, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), url, 1, s); err != nil {
+		t.Fatal(err)
+	}
+	selections, examples := results(t, url)
+	for _, x := range selections {
+		if x.Mode == schemas.ModeTraining && (x.Source != schemas.MixedSource || x.Margin != nil || len(x.Candidates) != 2) {
+			t.Errorf("selection %+v", x)
+		}
+	}
+	own := map[[2]string]schemas.FusionExample{}
+	mixed := 0
+	for _, e := range examples {
+		if e.Mode == schemas.ModeTraining && e.Source != schemas.MixedSource {
+			own[[2]string{e.ID, e.Source}] = e
+			if e.Selected {
+				t.Errorf("%s of %s is selected beside a mixture", e.Source, e.ID)
+			}
+		}
+	}
+	for _, e := range examples {
+		if e.Source != schemas.MixedSource {
+			continue
+		}
+		mixed++
+		a, b := own[[2]string{e.ID, "llama"}], own[[2]string{e.ID, "mpt"}]
+		if !e.Selected || e.Margin != nil || e.Reward != nil || e.NatsPerByte < min(a.NatsPerByte, b.NatsPerByte) || e.NatsPerByte > max(a.NatsPerByte, b.NatsPerByte) {
+			t.Errorf("mixture %s: selected %v, %g nats per byte between %g and %g", e.ID, e.Selected, e.NatsPerByte, a.NatsPerByte, b.NatsPerByte)
+		}
+		for i, status := range e.Status {
+			lowest := min(a.Status[i], b.Status[i])
+			if lowest == schemas.StatusNone {
+				lowest = max(a.Status[i], b.Status[i])
+			}
+			if status != lowest {
+				t.Errorf("%s, position %d: status %d of %d and %d", e.ID, i, status, a.Status[i], b.Status[i])
+			}
+		}
+	}
+	if mixed == 0 {
+		t.Error("no mixtures")
+	}
+}
+
+// TestMalformed: a row whose tokens do not spell its text is rejected with the reason, and its source takes no part.
+func TestMalformed(t *testing.T) {
+	url := t.TempDir()
+	s := step()
+	if err := inputs(t.Context(), url, 6, 3, s); err != nil {
+		t.Fatal(err)
+	}
+	var bad string
+	err := change(t.Context(), url, "generations/mpt", "bad/mpt", func(i int, g *schemas.Generation) {
+		if i == 4 {
+			bad = g.ID
+			g.Text = "X" + g.Text[1:]
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Sources[1].Generations = "bad/mpt"
+	err = run(t.Context(), url, 2, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := dataset.OpenStore(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	footer, _, err := dataset.PartFooter(t.Context(), store, s.Inference, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(footer.Rejects) != 1 || footer.Rejects[0].Code != fuse.CodeMalformed || footer.Rejects[0].ID != bad || !strings.Contains(footer.Rejects[0].Message, "token_ids") {
+		t.Errorf("rejects %+v", footer.Rejects)
+	}
+	selections, err := transformtest.Read[schemas.Selection](t.Context(), url, s.Selections)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range selections {
+		if x.Mode == schemas.ModeInference && (len(x.Candidates) == 1) != (x.ID == bad) {
+			t.Errorf("%s has %d candidates", x.ID, len(x.Candidates))
+		}
+	}
+}
+
+// TestStatisticsAreOfTheseFilters: frozen statistics are refused by a step with other filters.
+func TestStatisticsAreOfTheseFilters(t *testing.T) {
+	url := t.TempDir()
+	s := step()
+	if err := inputs(t.Context(), url, 3, 3, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), url, 1, s); err != nil {
+		t.Fatal(err)
+	}
+	s.Method.Filters.MinBytes = 1
+	s.Selections, s.Inference, s.Training = "other/selections", "other/inference", "other/training"
+	if err := run(t.Context(), url, 1, s); err == nil || !strings.Contains(err.Error(), "--refresh-stats") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestTargetOutOfCompetition: it has no vote, no rank, no place in the means, and cannot win.
+func TestTargetOutOfCompetition(t *testing.T) {
+	url := t.TempDir()
+	s := step()
+	s.Sources[0].Competes = false
+	if err := inputs(t.Context(), url, 6, 6, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), url, 1, s); err != nil {
+		t.Fatal(err)
+	}
+	selections, _ := results(t, url)
+	for _, x := range selections {
+		if x.Source != "mpt" || len(x.Candidates) != 1 || x.Margin != nil {
+			t.Errorf("%+v", x)
+		}
+	}
+	stats, err := os.ReadFile(filepath.Join(url, s.Statistics))
+	if err != nil || !bytes.Contains(stats, []byte(`"n": 6`)) {
+		t.Errorf("statistics %s, %v", stats, err)
 	}
 }

@@ -1,0 +1,245 @@
+package report
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"slices"
+
+	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/fusion/benchmark"
+	"github.com/profuser/profuser/schemas"
+)
+
+// modeColours are the two modes' series, training mode first.
+var modeColours = numbered(3, "training mode", "inference mode")
+
+// responses are the answers to a prompt with what is known of their worth, of the models that compete or of all, those
+// that a filter drops left out.
+func (l *loaded) responses(p schemas.Prompt, competing bool) []advantage.Response {
+	var out []advantage.Response
+	item, hasKey := benchmark.FinalAnswer(p)
+	filters := advantage.Filters(l.config.Advantage.Inference.Filters)
+	for _, name := range l.config.Competitors() {
+		g, ok := l.generations[name][p.ID]
+		if !ok || competing && name == l.config.Target.Model && !l.config.Target.Compete || filters.Drop(g.Text, g.FinishReason) != "" {
+			continue
+		}
+		r := advantage.Response{Source: name, Text: g.Text, Finish: g.FinishReason}
+		for _, judge := range l.config.Reward.Models {
+			score, ok := l.rewards[judge][[2]string{p.ID, name}]
+			if !ok {
+				score = math.NaN()
+			}
+			r.Scores = append(r.Scores, score)
+		}
+		if t, ok := l.targetReadings[name][p.ID]; ok {
+			r.TargetNats = &t.NatsPerByte
+		}
+		if hasKey {
+			right := item.Correct(g.Text)
+			r.Right = &right
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// table counts selections, and the target's win rates whether it competes or not.
+func (l *loaded) table() *advantage.Table {
+	t := advantage.NewTable(l.config.Target.Model)
+	for _, s := range l.selections {
+		t.Add(s)
+	}
+	for _, p := range l.prompts {
+		var readings []advantage.Reading
+		for _, name := range l.config.Competitors() {
+			if r, ok := l.readings[name][p.ID]; ok {
+				readings = append(readings, advantage.Reading{Source: name, Nats: r.Nats, Bytes: r.Bytes, Tokens: r.Tokens})
+			}
+		}
+		t.Readings(readings)
+		t.Responses(l.responses(p, false), advantage.Filters{})
+	}
+	return t
+}
+
+// winRates draws the target's win rate against each source in both modes (figure 1, left, of the paper).
+func (l *loaded) winRates(t *advantage.Table) template.HTML {
+	var groups []bar
+	for _, source := range l.config.Sources {
+		g := bar{Label: clip(source, 16)}
+		for _, mode := range []string{schemas.ModeTraining, schemas.ModeInference} {
+			v := math.NaN()
+			if r := t.Against[mode][source]; r != nil {
+				v = r.Share()
+			}
+			g.Values = append(g.Values, v)
+		}
+		groups = append(groups, g)
+	}
+	return bars("Win rate of "+l.config.Target.Model+" against each source (the line is one half)", groups, modeColours, 1, "%.2f", 0.5)
+}
+
+// shares draws the share of prompts that each competitor wins in both modes.
+func (l *loaded) shares(t *advantage.Table) template.HTML {
+	var groups []bar
+	for _, name := range l.config.Competitors() {
+		g := bar{Label: clip(name, 16)}
+		for _, mode := range []string{schemas.ModeTraining, schemas.ModeInference} {
+			total := 0
+			for _, n := range t.Won[mode] {
+				total += n
+			}
+			g.Values = append(g.Values, float64(t.Won[mode][name])/float64(max(1, total)))
+		}
+		groups = append(groups, g)
+	}
+	return bars("Share of the prompts won", groups, modeColours, 1, "%.2f", 0)
+}
+
+// opinion is somebody who prefers responses: a reward model, a method, the other mode.
+type opinion struct {
+	name string
+	// favourites of a prompt; none without an opinion.
+	favourites func(p schemas.Prompt, responses []advantage.Response) []string
+}
+
+// opinions lists the reward models, then the methods that can be tried on what is there, training mode and the oracle.
+func (l *loaded) opinions() []opinion {
+	var out []opinion
+	judges := l.config.Reward.Models
+	for m, name := range judges {
+		out = append(out, opinion{name, func(_ schemas.Prompt, r []advantage.Response) []string { return advantage.Favourites(r, m) }})
+	}
+	stats := l.statistics()
+	for _, name := range []string{advantage.Vote, advantage.Borda, advantage.MeanZ, advantage.Perplexity, advantage.Length, advantage.Random} {
+		if name == advantage.Perplexity && len(l.targetReadings) == 0 {
+			continue
+		}
+		method := advantage.Inference{Method: name, Seed: l.config.Seed}
+		out = append(out, opinion{name, func(p schemas.Prompt, r []advantage.Response) []string {
+			s, err := method.Select(p.ID, r, stats)
+			if err != nil {
+				return nil
+			}
+			return []string{s.Source}
+		}})
+	}
+	readers := map[string]string{}
+	for _, s := range l.selections {
+		if s.Mode == schemas.ModeTraining && s.Source != schemas.MixedSource {
+			readers[s.ID] = s.Source
+		}
+	}
+	out = append(out, opinion{"min_ce", func(p schemas.Prompt, r []advantage.Response) []string {
+		if at := slices.IndexFunc(r, func(x advantage.Response) bool { return x.Source == readers[p.ID] }); at >= 0 {
+			return []string{readers[p.ID]}
+		}
+		return nil
+	}})
+	return append(out, opinion{advantage.Oracle, func(_ schemas.Prompt, r []advantage.Response) []string { return right(r) }})
+}
+
+// right lists the sources whose final answer is the reference's.
+func right(responses []advantage.Response) []string {
+	var out []string
+	for _, r := range responses {
+		if r.Right != nil && *r.Right {
+			out = append(out, r.Source)
+		}
+	}
+	return out
+}
+
+// statistics are those of the scores that take part, as the step fuse freezes them.
+func (l *loaded) statistics() []*advantage.Stats {
+	stats := make([]*advantage.Stats, len(l.config.Reward.Models))
+	for m := range stats {
+		stats[m] = &advantage.Stats{}
+	}
+	for _, p := range l.prompts {
+		for _, r := range l.responses(p, true) {
+			for m, x := range r.Scores {
+				stats[m].Add(x)
+			}
+		}
+	}
+	return stats
+}
+
+// agreements draws how often each two opinions have the same favourite.
+func (l *loaded) agreements() (*advantage.Agreements, template.HTML) {
+	all := l.opinions()
+	var names []string
+	for _, o := range all {
+		names = append(names, o.name)
+	}
+	a := advantage.NewAgreements(names...)
+	for _, p := range l.prompts {
+		responses := l.responses(p, true)
+		if len(responses) < 2 {
+			continue
+		}
+		favourites := make([][]string, len(all))
+		for i, o := range all {
+			favourites[i] = o.favourites(p, responses)
+		}
+		a.Add(favourites)
+	}
+	values := make([][]float64, len(names))
+	for i, row := range a.Rates {
+		for _, r := range row {
+			values[i] = append(values[i], r.Share())
+		}
+	}
+	return a, matrix("Prompts on which two opinions have the same favourite, %", names, values)
+}
+
+// methodQuality draws how often the response that each method picks is right, on the prompts with a final answer
+// (figure 3 of the paper): the methods, what taking always one source gives, and the oracle, which is the most that
+// picking can reach.
+func (l *loaded) methodQuality() (map[string]advantage.Rate, template.HTML) {
+	all := l.opinions()
+	for _, name := range l.config.Competitors() {
+		all = append(all, opinion{"only " + name, func(_ schemas.Prompt, r []advantage.Response) []string {
+			if slices.ContainsFunc(r, func(x advantage.Response) bool { return x.Source == name }) {
+				return []string{name}
+			}
+			return nil
+		}})
+	}
+	rates := map[string]advantage.Rate{}
+	for _, p := range l.prompts {
+		responses := l.responses(p, true)
+		if len(responses) == 0 || responses[0].Right == nil {
+			continue
+		}
+		correct := right(responses)
+		for _, o := range all {
+			rate := rates[o.name]
+			rate.N++
+			if f := o.favourites(p, responses); len(f) > 0 && slices.Contains(correct, f[0]) {
+				rate.Wins++
+			}
+			rates[o.name] = rate
+		}
+	}
+	if len(rates) == 0 {
+		return nil, ""
+	}
+	var groups []bar
+	for _, o := range all {
+		groups = append(groups, bar{Label: clip(o.name, 16), Values: []float64{rates[o.name].Share()}})
+	}
+	title := fmt.Sprintf("Share of right answers among those that a method picks (%d prompts with a final answer)", rates[advantage.Oracle].N)
+	return rates, bars(title, groups, numbered(0, "right"), 1, "%.2f", 0)
+}
+
+// modesAgree says how often the two modes have the same winner.
+func (l *loaded) modesAgree(t *advantage.Table) []string {
+	if t.Agree.N == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("both modes have the same winner on %.0f %% of %d prompts", 100*t.Agree.Share(), t.Agree.N)}
+}

@@ -1,0 +1,85 @@
+package pipelines
+
+import (
+	"context"
+	"slices"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/transforms/crossentropy"
+)
+
+// statisticsName is the file of the frozen statistics of scores.
+const statisticsName = "rewards/_STATS.json"
+
+func targetReadingsName(model string) string { return "crossentropy-responses/" + model }
+
+// RefreshStatistics removes the frozen statistics of scores and what depends on them, so that the step fuse makes them
+// again.
+func (r *Run) RefreshStatistics(ctx context.Context) error {
+	if err := r.store.Remove(ctx, statisticsName); err != nil {
+		return err
+	}
+	for _, name := range []string{selectionsName, fusionName(schemas.ModeInference), fusionName(schemas.ModeTraining)} {
+		keys, err := r.store.List(ctx, name+"/")
+		if err != nil {
+			return err
+		}
+		for _, key := range slices.Backward(keys) { // parts before the manifest and header that speak of them
+			if err := r.store.Remove(ctx, key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// perplexity says whether winners are picked by the target's readings of the responses.
+func (r *Run) perplexity() bool { return r.config.Advantage.Inference.Method == advantage.Perplexity }
+
+// crossEntropyResponses lets the target read every response, if the method needs it.
+func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
+	if !r.perplexity() {
+		r.say("%-24s method %s does not need it", "crossentropy-responses", r.config.Advantage.Inference.Method)
+		return nil
+	}
+	defer closing(&err, crossentropy.Models.Close)
+	target := r.config.Target.Model
+	for _, name := range r.competitors() {
+		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", target, true)
+		h.ConfigDigest = r.digest("crossentropy-responses", append([]string{target}, r.competitors()...)...)
+		f.ConfigDigest = h.ConfigDigest
+		step := crossentropy.Step{
+			Source: r.model(target), Responses: generationsName(name), Prompts: promptsName, Output: targetReadingsName(name), Footer: f, Truncate: r.truncate(),
+		}
+		err := r.parts(ctx, "crossentropy-responses", promptsName, job{
+			label: "responses of " + name, inputs: []string{step.Responses}, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
+			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
+				return crossentropy.Score(s, step, url, open, parts)
+			},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// method is how the winner among responses is picked.
+func (r *Run) method() advantage.Inference {
+	in := r.config.Advantage.Inference
+	return advantage.Inference{
+		Method: in.Method, Single: slices.Index(r.config.Reward.Models, in.Single), Seed: r.config.Seed, Filters: advantage.Filters(in.Filters),
+	}
+}
+
+// average is how readings are averaged, nil where the lowest wins.
+func (r *Run) average() *advantage.Average {
+	t := r.config.Advantage.Training
+	if t.Method != "average" {
+		return nil
+	}
+	return &advantage.Average{Weights: t.Weights, Temperature: t.Temperature, Measure: r.config.Advantage.CrossEntropy, Truncate: r.truncate()}
+}

@@ -1,0 +1,161 @@
+package fuse
+
+import (
+	"math"
+
+	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/fusion/benchmark"
+	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/transforms/sink"
+)
+
+// inference selects among the responses and writes their examples.
+func (s Step) inference(out *output, p *schemas.Prompt, rows *part, stats []*advantage.Stats) error {
+	var responses []advantage.Response
+	for k, source := range s.Sources {
+		g := rows.generations[k][p.ID]
+		if g == nil || !source.Competes {
+			continue
+		}
+		if ok, err := s.sound(out, schemas.ModeInference, source, "generation", p.ID, g.Text, g.FinishReason == schemas.FinishStop, &g.TokenDistributions); err != nil {
+			return err
+		} else if ok {
+			responses = append(responses, opinion(p, rows, k, g))
+		}
+	}
+	selection, err := s.Method.Select(p.ID, responses, stats)
+	if reject(out, s, p.ID, schemas.ModeInference, err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	out.selections = append(out.selections, selection)
+	return s.each(selection, func(k int, selected bool) error {
+		g := rows.generations[k][p.ID]
+		return s.example(out, p, response(g, k, selected, meanScore(rows.scores(p.ID, g.Source)), selection.Margin))
+	})
+}
+
+// opinion gathers what is known of a response's worth.
+func opinion(p *schemas.Prompt, rows *part, k int, g *schemas.Generation) advantage.Response {
+	r := advantage.Response{Source: g.Source, Text: g.Text, Finish: g.FinishReason, Scores: rows.scores(p.ID, g.Source)}
+	if reading := rows.targetReadings[k][p.ID]; reading != nil {
+		r.TargetNats = &reading.NatsPerByte
+	}
+	if item, ok := benchmark.FinalAnswer(*p); ok {
+		right := item.Correct(g.Text)
+		r.Right = &right
+	}
+	return r
+}
+
+// training selects by cross-entropy, or averages, and writes the examples of the reference.
+func (s Step) training(out *output, p *schemas.Prompt, rows *part) error {
+	var readings []advantage.Reading
+	var at []int
+	for k, source := range s.Sources {
+		r := rows.readings[k][p.ID]
+		if r == nil || !source.Competes {
+			continue
+		}
+		if ok, err := s.sound(out, schemas.ModeTraining, source, "teacher_forcing", p.ID, *p.Reference, true, &r.TokenDistributions); err != nil {
+			return err
+		} else if ok {
+			readings, at = append(readings, advantage.Reading{Source: r.Source, Nats: r.Nats, Bytes: r.Bytes, Tokens: r.Tokens}), append(at, k)
+		}
+	}
+	var selection schemas.Selection
+	var err error
+	if s.Average != nil {
+		selection, err = s.Average.Select(p.ID, readings)
+	} else {
+		selection, err = advantage.MinCE(p.ID, readings, s.Measure)
+	}
+	if reject(out, s, p.ID, schemas.ModeTraining, err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	out.selections = append(out.selections, selection)
+	if s.Average != nil {
+		if err := s.mixture(out, p, rows, readings, at); err != nil {
+			return err
+		}
+	}
+	return s.each(selection, func(k int, selected bool) error {
+		r := rows.readings[k][p.ID]
+		return s.example(out, p, reference(*p.Reference, r, k, selected, selection.Margin))
+	})
+}
+
+// mixture writes the example of all sources' distributions averaged.
+func (s Step) mixture(out *output, p *schemas.Prompt, rows *part, readings []advantage.Reading, at []int) error {
+	var all []advantage.Aligned
+	var row schemas.FusionExample
+	for i, k := range at {
+		r := rows.readings[k][p.ID]
+		x, rejected, err := s.aligned(p, reference(*p.Reference, r, k, true, nil))
+		if err != nil {
+			return err
+		}
+		if rejected != nil {
+			out.rejects[schemas.ModeTraining] = append(out.rejects[schemas.ModeTraining], *rejected)
+			return nil
+		}
+		if i == 0 {
+			row = x.row
+		}
+		all = append(all, x.Aligned)
+	}
+	mixed, err := s.Average.Mix(readings, all, row.TextIDs)
+	if err != nil {
+		out.rejects[schemas.ModeTraining] = append(out.rejects[schemas.ModeTraining], *sink.Reject(s.Name(), p.ID, schemas.MixedSource, CodeAlign, "%v", err))
+		return nil
+	}
+	row.Source, row.Selected, row.Margin, row.NatsPerByte = schemas.MixedSource, true, nil, mixed.NatsPerByte
+	out.examples[schemas.ModeTraining] = append(out.examples[schemas.ModeTraining], fill(row, mixed.Aligned))
+	return nil
+}
+
+// each calls write for the competitors of a selection whose rows are kept.
+func (s Step) each(selection schemas.Selection, write func(k int, selected bool) error) error {
+	if s.DropTargetWins && selection.Source == s.Target.Name {
+		return nil
+	}
+	for k, source := range s.Sources {
+		selected := source.Model.Name == selection.Source
+		if !selected && !(s.KeepAll && candidate(selection, source.Model.Name)) {
+			continue
+		}
+		if err := write(k, selected); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func candidate(selection schemas.Selection, name string) bool {
+	for _, c := range selection.Candidates {
+		if c.Source == name {
+			return true
+		}
+	}
+	return false
+}
+
+// meanScore averages the scores that are there; nil without any.
+func meanScore(scores []float64) *float64 {
+	var sum float64
+	n := 0
+	for _, x := range scores {
+		if !math.IsNaN(x) {
+			sum += x
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	sum /= float64(n)
+	return &sum
+}
