@@ -4,7 +4,7 @@ export CGO_ENABLED := 0
 FUZZTIME ?= 60s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
-.PHONY: help build test check lint race fuzz bench bench-engine bench-serving compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
+.PHONY: help build test check lint race fuzz bench bench-engine bench-serving bench-dataset compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
@@ -56,6 +56,10 @@ bench-engine: ## the demo models in process: answers in one stream and in batche
 
 bench-serving: ## how much of a server's capacity one process uses, and the heap's growth over 20,000 requests
 	go test -run '^$$' -bench Capacity -benchtime 20000x ./models/serving/transport
+
+REAL ?=
+bench-dataset: ## reading and writing fusion datasets, bytes an entry; REAL=out/x/crossentropy/MODEL takes real distributions (docs/datasets.md)
+	go test -run '^$$' -bench Storage -cpu 1 ./internal/dataset -real "$(if $(REAL),$(abspath $(REAL)))"
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml
