@@ -79,6 +79,10 @@ likelihood: ## what exact alignment keeps of SmolLM2's likelihood, by target tok
 	test -f $(SMOLLM2)/model.safetensors || $(PYTHON) ../shared/tools/smollm2.py $(SMOLLM2)
 	go run ./data/likelihood -model $(SMOLLM2) -texts $(LIKELIHOOD_TEXTS) -targets vicuna,mptchat,gpt2,mistral03
 
+REAL ?=
+bench-dataset: ## reading and writing fusion datasets, bytes an entry; REAL=out/x/crossentropy/MODEL takes real distributions (docs/datasets.md)
+	go test -run '^$$' -bench Storage -cpu 1 ./internal/dataset -real "$(if $(REAL),$(abspath $(REAL)))"
+
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml
 	bin/profuser-trainer train fusion.yaml --resume auto

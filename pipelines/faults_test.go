@@ -317,18 +317,20 @@ func calling() (n int, stacks string) {
 // as the row of a run without faults or as a reject with its reason.
 func TestFaultsOverHTTP(t *testing.T) {
 	const prompts, parts = 100, 7
-	s := newServed(t, prompts, "attempts: 5, timeout: 60s, max_wait: 2ms")
+	s := newServed(t, prompts, "attempts: 5, timeout: 80ms, max_wait: 2ms")
 	before, _ := calling()
 	clean, out := filepath.Join(filepath.Dir(s.file), "clean"), filepath.Join(filepath.Dir(s.file), "out")
 	steps := []string{"ingest", "generate", "reward", "crossentropy", "fuse"}
-	if err := runReal(t, s.file, clean, steps...); err != nil {
-		t.Fatal(err)
-	}
+	// The run without faults has time: on a busy machine a good answer may take longer than a stalled one may.
 	text, err := os.ReadFile(s.file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(s.file, bytes.ReplaceAll(text, []byte("timeout: 60s"), []byte("timeout: 100ms")), 0o666); err != nil {
+	patient := s.file + ".patient"
+	if err := os.WriteFile(patient, bytes.ReplaceAll(text, []byte("timeout: 80ms"), []byte("timeout: 60s")), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := runReal(t, patient, clean, steps...); err != nil {
 		t.Fatal(err)
 	}
 	r, err := prepare(t, s.file, out)

@@ -54,7 +54,7 @@ func measure(ctx context.Context, model, shared string, targets []string, n int,
 	if err != nil {
 		return err
 	}
-	e, err := engine.Open(model, engine.Options{})
+	e, err := engine.Open(model, engine.Options{BatchRows: 1})
 	if err != nil {
 		return err
 	}

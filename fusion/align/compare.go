@@ -362,8 +362,10 @@ type copier struct {
 }
 
 func (c *Comparison) copier(source, target Input) *copier {
-	return &copier{Comparison: c, source: source, target: target,
-		sourceOffsets: dist.Sparse{Counts: source.Counts}.Offsets(), targetOffsets: dist.Sparse{Counts: target.Counts}.Offsets()}
+	return &copier{
+		Comparison: c, source: source, target: target,
+		sourceOffsets: dist.Sparse{Counts: source.Counts}.Offsets(), targetOffsets: dist.Sparse{Counts: target.Counts}.Offsets(),
+	}
 }
 
 // copyRow appends the mapped entries of source row j as the entries of target row i.

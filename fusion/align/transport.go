@@ -15,8 +15,8 @@ const (
 	planEntries    = 10   // entries of each side that a plan takes; a row with fewer is copied
 	planSharpness  = 30.0 // the kernel is exp(-planSharpness · cost)
 	planTolerance  = 1e-5
-	planIterations = 10_000 // it converges in a few, or never
-	planLeast      = 1e-10  // sums below count as this
+	planIterations = 1000  // most plans need a few
+	planLeast      = 1e-10 // sums below count as this
 )
 
 // planCosts are the target's token strings as symbols.
@@ -89,7 +89,7 @@ func (k *copier) plan(out *Rows, start, j, i int) {
 //
 //	P = exp(-30 · cost), divided by its sum; then in turn P_ij *= rows_i / Σ_j P_ij and P_ij *= cols_j / Σ_i P_ij
 //
-// until the sums of rows change by at most 1e-5, at most 10,000 times. Sums below 1e-10 count as that.
+// until the sums of rows change by at most 1e-5, at most 1,000 times. Sums below 1e-10 count as that.
 //
 // Source: Cuturi (2013); Zeng et al., "Probabilistic token alignment for large language model fusion" (2025), PTA-LLM.
 func Transport(cost *tensor.Dense, rows, cols []float64) (*tensor.Dense, bool) {

@@ -27,9 +27,7 @@ func (v tokenStrings) Bytes(id int32) []byte {
 func drawStrings(t *rapid.T, name, marker string, most int) tokenStrings {
 	v := tokenStrings{marker, []string{marker}} // so that the marker is known
 	pieces := []rune("ab1" + marker + marker)
-	for _, s := range rapid.SliceOfN(rapid.StringOfN(rapid.SampledFrom(pieces), 1, most, -1), 1, 12).Draw(t, name) {
-		v.tokens = append(v.tokens, s)
-	}
+	v.tokens = append(v.tokens, rapid.SliceOfN(rapid.StringOfN(rapid.SampledFrom(pieces), 1, most, -1), 1, 12).Draw(t, name)...)
 	return v
 }
 

@@ -17,7 +17,7 @@ const (
 	bandSize = 8
 )
 
-// Steps of a path, in the order of preference.
+// Steps of a path, in the order of preference; the numbers stand in two bits.
 const (
 	stepDiagonal = iota
 	stepUp
@@ -224,7 +224,7 @@ func (k *warp) sweepRow(r int32, first, last int, rest, limit int32) int {
 		if c == 0 {
 			c = uint16(k.cost(r, col) + 1)
 		}
-		best := min(before[j]|stepDiagonal, before[j+1]|stepUp, left|stepLeft)
+		best := min(before[j], before[j+1]|stepUp, left|stepLeft) // stepDiagonal is 0
 		steps[j] = uint8(best & 3)
 		left = min(best&^3+int32(c-1)<<2, dead<<2)
 		row[j] = left

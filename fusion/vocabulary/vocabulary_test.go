@@ -31,9 +31,8 @@ func (w words) Bytes(id int32) []byte {
 func drawWords(t *rapid.T, name, marker string) words {
 	w := words{marker, []string{marker, "<end" + marker + ">"}}
 	pieces := []rune("abc" + marker)
-	for _, s := range rapid.SliceOfN(rapid.StringOfN(rapid.SampledFrom(pieces), 0, rapid.SampledFrom([]int{3, 8, 70}).Draw(t, name+" long"), -1), 0, 30).Draw(t, name) {
-		w.tokens = append(w.tokens, s) // "" is an id without token, some stand twice
-	}
+	long := rapid.SampledFrom([]int{3, 8, 70}).Draw(t, name+" long")
+	w.tokens = append(w.tokens, rapid.SliceOfN(rapid.StringOfN(rapid.SampledFrom(pieces), 0, long, -1), 0, 30).Draw(t, name)...) // "" is an id without token, some stand twice
 	return w
 }
 

@@ -104,7 +104,7 @@ def sinkhorn(cost, r, c):
     total = sum(map(sum, p))
     p = [[x / total for x in row] for row in p]
     u = [0.0] * len(r)
-    for _ in range(10000):
+    for _ in range(1000):
         sums = [sum(row) for row in p]
         if max(abs(a - b) for a, b in zip(u, sums)) <= 1e-5:
             break
