@@ -62,8 +62,8 @@ bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see m
 	go build -o out/measure/measure ./models/tokenizer/measure
 	$(PYTHON) models/tokenizer/measure/measure.py bench out/measure/measure $(TOKENIZERS) out/measure
 
-bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing
-	go test -run '^$$' -bench Demo ./models/engine
+bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing; SMOLLM2=DIR: a real one too
+	go test -run '^$$' -bench "Demo|SmolLM2" ./models/engine
 
 bench-serving: ## how much of a server's capacity one process uses, and the heap over 100,000 requests and 100,000 prompts
 	go test -run '^$$' -bench Capacity -benchtime 100000x ./models/serving/transport
