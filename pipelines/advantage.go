@@ -7,6 +7,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/fusion/align"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 )
@@ -36,13 +37,16 @@ func (r *Run) RefreshStatistics(ctx context.Context) error {
 	return nil
 }
 
-// perplexity says whether winners are picked by the target's readings of the responses.
-func (r *Run) perplexity() bool { return r.config.Advantage.Inference.Method == advantage.Perplexity }
+// targetReads says whether the target's readings of the responses are needed: winners are picked by them, or distributions
+// are transported to them.
+func (r *Run) targetReads() bool {
+	return r.config.Advantage.Inference.Method == advantage.Perplexity || r.config.Align.Method == align.MethodTransport
+}
 
 // crossEntropyResponses lets the target read every response, if the method needs it.
 func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
-	if !r.perplexity() {
-		r.say("%-24s method %s does not need it", "crossentropy-responses", r.config.Advantage.Inference.Method)
+	if !r.targetReads() {
+		r.say("%-24s methods %s and %s do not need it", "crossentropy-responses", r.config.Advantage.Inference.Method, r.config.Align.Method)
 		return nil
 	}
 	defer closing(&err, crossentropy.Models.Close)

@@ -1,7 +1,7 @@
 // Command likelihood measures what exact alignment keeps of a real model's opinion: `make likelihood`.
 //
 // With -model DIR, a model that runs in process, and -shared DIR, the real tokenizers and problems, it lets the model read
-// the answers of some problems, with all its distributions, and aligns them to the tokens of other vocabularies: once with
+// the answers of some problems, with all entries of its distributions or so many, and aligns them to the tokens of other vocabularies: once with
 // all entries and once with the ten most probable ones. It prints a table with a line for each target: how the positions
 // lie, how much of the likelihood is kept, and how far the listed probabilities are off when only ten entries are stored.
 //
@@ -32,6 +32,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	model := flags.String("model", "", "the source's directory")
 	shared := flags.String("shared", filepath.Join("..", "shared"), "folder with tokenizers/ and data/")
+	entries := flags.Int("entries", 0, "how many entries of a distribution count as all of it; 0: the whole vocabulary")
 	texts := flags.Int("texts", 100, "how many answers to read")
 	targets := flags.String("targets", "vicuna,mptchat", "tokenizers to align to, by the names of their files")
 	if err := flags.Parse(args); err != nil {
@@ -39,14 +40,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := measure(ctx, *model, *shared, strings.Split(*targets, ","), *texts, stdout, stderr); err != nil {
+	if err := measure(ctx, *model, *shared, strings.Split(*targets, ","), *texts, *entries, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "likelihood:", err)
 		return 1
 	}
 	return 0
 }
 
-func measure(ctx context.Context, model, shared string, targets []string, n int, stdout, progress io.Writer) (err error) {
+func measure(ctx context.Context, model, shared string, targets []string, n, entries int, stdout, progress io.Writer) (err error) {
 	if model == "" {
 		return errors.New("-model: a model's directory is needed, such as the one that shared/tools/smollm2.py writes")
 	}
@@ -66,7 +67,7 @@ func measure(ctx context.Context, model, shared string, targets []string, n int,
 		}
 	}
 	for i, answer := range answers {
-		t, err := read(ctx, e, answer)
+		t, err := read(ctx, e, answer, entries)
 		if err != nil {
 			return fmt.Errorf("text %d: %w", i+1, err)
 		}

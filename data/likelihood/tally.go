@@ -31,8 +31,8 @@ type reading struct {
 	nats   float64
 }
 
-// read lets the model read a text that ends its turn.
-func read(ctx context.Context, e *engine.Engine, text string) (*reading, error) {
+// read lets the model read a text that ends its turn, and keeps so many entries of each distribution, 0: all.
+func read(ctx context.Context, e *engine.Engine, text string, entries int) (*reading, error) {
 	f := e.Format()
 	t := f.Tokenizer()
 	ids := t.Encode(text)
@@ -41,11 +41,14 @@ func read(ctx context.Context, e *engine.Engine, text string) (*reading, error) 
 		return nil, err
 	}
 	ids, starts = append(ids, f.EndOfTurn()), append(starts, int32(len(text)))
+	if entries <= 0 {
+		entries = t.Size()
+	}
 	prompt := t.Specials()
 	if id, ok := t.ID("<|endoftext|>"); ok && len(prompt) == 0 {
 		prompt = []int32{id}
 	}
-	s, err := e.Score(ctx, engine.ScoreRequest{PromptIDs: prompt, TextIDs: ids, Truncate: dist.Truncate{Mass: 1, TopK: t.Size(), Exact: true}})
+	s, err := e.Score(ctx, engine.ScoreRequest{PromptIDs: prompt, TextIDs: ids, Truncate: dist.Truncate{Mass: 1, TopK: entries, Exact: true}})
 	if err != nil {
 		return nil, err
 	}
