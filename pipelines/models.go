@@ -52,6 +52,14 @@ func (m rewarder) Reward(ctx context.Context, r reward.Request) (float64, error)
 	return m.Engine.Reward(ctx, r.IDs)
 }
 
+func (m rewarder) Rewards(ctx context.Context, requests []reward.Request) ([]float64, error) {
+	var conversations [][]int32
+	for _, r := range requests {
+		conversations = append(conversations, r.IDs)
+	}
+	return m.Engine.RewardAll(ctx, conversations)
+}
+
 // engines shares one engine between the views of a model.
 var engines struct {
 	sync.Mutex

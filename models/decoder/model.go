@@ -38,6 +38,13 @@ func (m *Model) Hidden(scope *model.Scope, tokens *Node) *Node {
 	return m.run(&pass{scope: scope}, tokens)
 }
 
+// Tree is Hidden for rows that hold a text and several continuations of it, one after the other: positions [B, S] (int32)
+// count on from the common text along each continuation; branches [B, S] are 0 in the common text and differ from one
+// continuation to the next. A token sees the common text before it and its own branch. Padding is a branch of its own.
+func (m *Model) Tree(scope *model.Scope, tokens, positions, branches *Node) *Node {
+	return m.run(&pass{scope: scope, at: positions, branches: branches}, tokens)
+}
+
 // Begin is Hidden for rows of lengths [B] int32 tokens, padded on the right to S, that will be continued: it also returns
 // their cache, one entry a layer, with room for n >= S places a row.
 func (m *Model) Begin(scope *model.Scope, tokens, lengths *Node, n int) (hidden *Node, cache []KV) {
@@ -90,10 +97,11 @@ func (m *Model) Logits(scope *model.Scope, tokens *Node) *Node {
 
 // Reward is the scalar head at each row's last token: tokens [B, S] and last [B] (its index) to [B].
 func (m *Model) Reward(scope *model.Scope, tokens, last *Node) *Node {
-	return m.RewardHead(scope, m.Hidden(scope, tokens), last)
+	b := last.Shape().Dimensions[0]
+	return Reshape(m.RewardHead(scope, m.Hidden(scope, tokens), Reshape(last, b, 1)), b)
 }
 
-// RewardHead is the scalar head of hidden states [B, S, D] at index last [B].
+// RewardHead is the scalar head of hidden states [B, S, D] at indices last [B, N]: [B, N].
 func (m *Model) RewardHead(scope *model.Scope, hidden, last *Node) *Node {
 	if !m.a.reward {
 		panic(m.c.Architecture + " has no reward head")
@@ -101,7 +109,8 @@ func (m *Model) RewardHead(scope *model.Scope, hidden, last *Node) *Node {
 	d := hidden.Shape().Dimensions
 	g := hidden.Graph()
 	p := &pass{c: m.c, a: m.a, g: g, scope: scope}
-	row := Add(MulScalar(Iota(g, shapes.Make(dtypes.Int32, d[0]), 0), float64(d[1])), last)
-	picked := Gather(Reshape(hidden, d[0]*d[1], d[2]), Reshape(row, d[0], 1))
-	return Reshape(p.linear(picked, "score"), d[0])
+	n := last.Shape().Dimensions[1]
+	row := Add(MulScalar(Iota(g, shapes.Make(dtypes.Int32, d[0], n), 0), float64(d[1])), last)
+	picked := Gather(Reshape(hidden, d[0]*d[1], d[2]), Reshape(row, d[0]*n, 1))
+	return Reshape(p.linear(picked, "score"), d[0], n)
 }

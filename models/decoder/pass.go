@@ -23,6 +23,8 @@ type pass struct {
 	keys int
 	// starts [B] is the position of each row's first token; nil means 0.
 	starts *Node
+	// at [B, S] are the tokens' positions and branches [B, S] their branches in rows that are trees; nil for others.
+	at, branches *Node
 	// lengths [B] are the tokens of rows that begin and get a cache with this many places.
 	lengths *Node
 	places  int
@@ -154,8 +156,13 @@ func (p *pass) bias(window int) *Node {
 	if b := p.scoreBias[window]; b != nil {
 		return b
 	}
-	keys := Iota(p.g, shapes.Make(dtypes.Int32, 1, 1, 1, p.keys), 3)
+	keys := p.keyPositions()
 	masked := GreaterThan(keys, p.positions())
+	if p.branches != nil {
+		of := Reshape(p.branches, p.b, 1, 1, p.s)
+		other := LogicalAnd(NotEqual(of, ZerosLike(of)), NotEqual(of, Reshape(p.branches, p.b, 1, p.s, 1)))
+		masked = LogicalOr(masked, other)
+	}
 	if window > 0 {
 		masked = LogicalOr(masked, LessOrEqual(keys, AddScalar(p.positions(), float64(-window))))
 	}

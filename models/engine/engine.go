@@ -45,9 +45,10 @@ type Engine struct {
 	store   *model.Store
 	backend compute.Backend
 
-	score, reward *batcher[ScoreRequest, ScoreResult]
-	generate      *scheduler
-	slots         chan struct{} // a place for each computation that runs
+	score    *batcher[tree, []ScoreResult]
+	reward   *batcher[tree, []float64]
+	generate *scheduler
+	slots    chan struct{} // a place for each computation that runs
 
 	building sync.Mutex // guards execs
 	execs    map[string]*model.Exec
@@ -82,9 +83,10 @@ func Open(dir string, o Options) (*Engine, error) {
 	}
 	e := &Engine{dir: dir, options: o, format: format, network: decoder.New(c).Frozen(), config: c, store: store, backend: computes, execs: map[string]*model.Exec{}}
 	e.slots = make(chan struct{}, o.Batches)
-	e.score = newBatcher(e.slots, e.scoreKey, e.scoreBatch)
-	e.reward = newBatcher(e.slots, e.scoreKey, e.rewardBatch)
 	e.generate = newScheduler(e)
+	busy := func() bool { return len(e.slots) > 0 || e.generate.active() }
+	e.score = newBatcher(e.slots, busy, e.scoreKey, e.scoreBatch)
+	e.reward = newBatcher(e.slots, busy, e.scoreKey, e.rewardBatch)
 	return e, nil
 }
 

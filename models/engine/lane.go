@@ -26,8 +26,9 @@ type lane struct {
 	next, starts []int32
 	// cache holds keys and values of each layer; nil before the first join.
 	cache []*tensors.Tensor
-	// steps since the last join, generations taken in since the lane began.
-	steps, admitted int
+	// admitted counts the generations taken in, joined is how long the last join took.
+	admitted int
+	joined   time.Duration
 }
 
 func newLane(e *Engine, places int) *lane {
@@ -71,7 +72,9 @@ func (l *lane) run() {
 			return
 		}
 		if len(joining) > 0 {
+			start := time.Now()
 			l.compute(func() error { return l.join(joining) })
+			l.joined = time.Since(start)
 			continue
 		}
 		l.compute(l.step)
@@ -163,7 +166,7 @@ func (l *lane) join(joining []*generation) error {
 	if l.cache == nil {
 		l.clear()
 	}
-	logits, err := l.call(x, tokens(shape{rows: j, length: length}, prompts), vector(lengths, j), vector(from, r))
+	logits, err := l.call(x, tokens(shape{rows: j, length: length}, prompts, 0), vector(lengths, j), vector(from, r))
 	if err != nil {
 		return err
 	}
@@ -189,7 +192,6 @@ func (l *lane) step() error {
 	if err != nil {
 		return err
 	}
-	l.steps++
 	logits, err := l.call(x, vector(l.next, r, 1), vector(l.starts, r))
 	if err != nil {
 		return err

@@ -8,10 +8,10 @@ import (
 )
 
 const (
+	// joinPatience is how long requests that could join wait for others, in times that the last join took.
+	joinPatience = 3
 	// patience is how long an incomplete batch waits for another request.
 	patience = 3 * time.Millisecond
-	// joinSteps is how many steps requests wait for others with which to join a running batch.
-	joinSteps = 4
 	// laneRounds is how often over a lane may fill its rows while requests of a length without a lane wait.
 	laneRounds = 8
 )
@@ -65,8 +65,8 @@ func (s *scheduler) start(places int) {
 	s.running.Go(l.run)
 }
 
-// take chooses who joins a lane with free rows: of the oldest request's prompt length, at most j different prompts. It
-// takes nobody yet while more are likely to come. When the lane is empty and stays so, take closes it and says so.
+// take chooses who joins a lane with free rows: requests of one prompt length, of at most j different prompts. It takes
+// nobody yet while more are likely to come. When the lane is empty and stays so, take closes it and says so.
 func (s *scheduler) take(l *lane, free int) (joining []*generation, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,41 +76,57 @@ func (s *scheduler) take(l *lane, free int) (joining []*generation, closed bool)
 	}
 	s.waiting[l.places] = queue
 	empty := free == len(l.rows)
-	mayAdmit := len(queue) > 0 && free > 0 && !(l.admitted >= laneRounds*len(l.rows) && s.starving())
-	if !mayAdmit {
+	if len(queue) == 0 || free == 0 || (l.admitted >= laneRounds*len(l.rows) && s.starving()) {
 		if empty {
 			s.end(l.places)
 		}
 		return nil, empty
 	}
-	length := bucket(len(queue[0].request.PromptIDs))
-	j := s.e.joinRows(length)
-	if enough := min(len(queue), free) >= j; !empty && !enough && l.steps < joinSteps {
+	length, full := s.commonest(queue, free)
+	// A join costs as much for one request as for j, and as several steps: fewer wait for more.
+	if !full && !empty && time.Since(queue[0].arrived) < joinPatience*l.joined {
 		return nil, false
 	}
-	l.steps = 0
-	prompts := 0
-	var left []*generation
+	if !full {
+		length = bucket(len(queue[0].request.PromptIDs))
+	}
+	joining, s.waiting[l.places] = s.choose(queue, length, free)
+	l.admitted += len(joining)
+	if left := len(s.waiting[l.places]); left >= max(1, len(l.rows)/2) {
+		s.start(l.places)
+	}
+	return joining, false
+}
+
+// commonest is the prompt length of most waiting requests, and whether they fill a join.
+func (s *scheduler) commonest(queue []*generation, free int) (length int, full bool) {
+	count := map[int]int{}
 	for _, g := range queue {
-		same := bucket(len(g.request.PromptIDs)) == length && len(joining) < free
-		if same {
-			known := slices.ContainsFunc(joining, g.samePrompt)
-			if same = known || prompts < j; same && !known {
+		n := bucket(len(g.request.PromptIDs))
+		if count[n]++; count[n] > count[length] {
+			length = n
+		}
+	}
+	return length, min(count[length], free) >= s.e.joinRows(length)
+}
+
+// choose cuts a queue into those who join, in order of arrival, and the others.
+func (s *scheduler) choose(queue []*generation, length, free int) (joining, left []*generation) {
+	prompts := 0
+	for _, g := range queue {
+		joins := bucket(len(g.request.PromptIDs)) == length && len(joining) < free
+		if joins && !slices.ContainsFunc(joining, g.samePrompt) {
+			if joins = prompts < s.e.joinRows(length); joins {
 				prompts++
 			}
 		}
-		if same {
+		if joins {
 			joining = append(joining, g)
 		} else {
 			left = append(left, g)
 		}
 	}
-	s.waiting[l.places] = left
-	l.admitted += len(joining)
-	if len(left) >= len(l.rows)/2 && len(left) > 0 {
-		s.start(l.places)
-	}
-	return joining, false
+	return joining, left
 }
 
 // starving says whether requests wait whose length has no lane.
@@ -139,6 +155,13 @@ func (s *scheduler) end(places int) {
 	if oldest != 0 {
 		s.start(oldest)
 	}
+}
+
+// active says whether a lane runs.
+func (s *scheduler) active() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open > 0
 }
 
 // ending says whether the engine is being closed.

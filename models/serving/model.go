@@ -80,12 +80,12 @@ func Open(ctx context.Context, o Options) (*Model, error) {
 	if o.Format != nil {
 		fingerprint = o.Format.Tokenizer().Fingerprint()
 	} else if !o.Reward.ReadsText() {
-		return nil, fmt.Errorf("model %s: no tokenizer, which every use but the rewards %s and %s needs", o.Name, PairScore, Judge)
+		return nil, fmt.Errorf("no tokenizer, which every use but the rewards %s and %s needs", PairScore, Judge)
 	}
 	o.Transport.Identity = strings.Join([]string{o.Model, o.Kind, fingerprint}, "\x1f")
 	pool, err := transport.New(o.Transport)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", o.Name, err)
+		return nil, err
 	}
 	m := &Model{options: o, pool: pool, context: o.Context}
 	size, err := m.lookUp(ctx)
@@ -93,7 +93,7 @@ func Open(ctx context.Context, o Options) (*Model, error) {
 		m.tokens, err = vocabularyOf(o, size)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("model %s: %w", o.Name, err), pool.Close())
+		return nil, errors.Join(err, pool.Close())
 	}
 	return m, nil
 }

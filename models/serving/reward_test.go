@@ -194,7 +194,7 @@ func TestRewardsWithoutTokenizer(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := Open(t.Context(), Options{Name: "m", Model: "fake", Reward: Classify}); err == nil || !strings.Contains(err.Error(), "model m: no tokenizer") {
+	if _, err := Open(t.Context(), Options{Name: "m", Model: "fake", Reward: Classify}); err == nil || !strings.Contains(err.Error(), "no tokenizer, which") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -20,6 +20,13 @@ type Rewarder interface {
 	Reward(ctx context.Context, r Request) (float64, error)
 }
 
+// Group is a Rewarder that scores the answers of one prompt together, which for it is less work than one after the other.
+type Group interface {
+	Rewarder
+	// Rewards returns Reward of each.
+	Rewards(ctx context.Context, requests []Request) ([]float64, error)
+}
+
 // Request is an answer to be scored.
 type Request struct {
 	// Messages is the conversation, Text the answer.

@@ -31,6 +31,13 @@ func (p parrot) Generate(_ context.Context, r engine.GenerateRequest) (out engin
 	}
 	out.IDs = r.PromptIDs[len(r.PromptIDs)-min(len(r.PromptIDs), r.MaxTokens):]
 	out.Dist, out.TokenLogProbs, out.TextRank = certain(out.IDs)
+	if r.Emit != nil {
+		for n := range out.IDs {
+			soFar := engine.GenerateResult{IDs: out.IDs[:n+1]}
+			soFar.Dist, soFar.TokenLogProbs, soFar.TextRank = certain(soFar.IDs)
+			r.Emit(&soFar)
+		}
+	}
 	return out, nil
 }
 

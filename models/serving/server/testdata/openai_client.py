@@ -89,9 +89,36 @@ def chat(c, model):
 
 
 def stream(c, model):
-    whole = c.completions.create(model=model, prompt="What is", max_tokens=12, temperature=0).choices[0]
-    chunks = list(c.completions.create(model=model, prompt="What is", max_tokens=12, temperature=0, stream=True))
-    check("completion stream", "".join(x.choices[0].text for x in chunks if x.choices) == whole.text and len(chunks) > 2, chunks, whole)
+    ask = lambda **more: c.completions.create(model=model, prompt="What is", max_tokens=12, temperature=0, **more)
+    whole = ask(logprobs=1)
+    chunks = list(ask(logprobs=1, stream=True))
+    texts = [x.choices[0].text for x in chunks]
+    check("completion stream", "".join(texts) == whole.choices[0].text, chunks, whole)
+    logged = [x.choices[0].logprobs for x in chunks if x.choices[0].logprobs]
+    check("a chunk for each token", [l.tokens for l in logged] == [[t] for t in whole.choices[0].logprobs.tokens], logged, whole)
+    check("log-probs and offsets of chunks", [(l.token_logprobs[0], l.text_offset[0]) for l in logged] ==
+          list(zip(whole.choices[0].logprobs.token_logprobs, whole.choices[0].logprobs.text_offset)), logged, whole)
+    text = whole.choices[0].text
+    stopped = list(ask(stop=[text[4:7]], stream=True))
+    check("stop in a stream", "".join(x.choices[0].text for x in stopped) == text.split(text[4:7])[0] and stopped[-1].choices[0].finish_reason == "stop", stopped, text)
+    both = list(c.completions.create(model=model, prompt=["What is", "Name a"], n=2, max_tokens=12, temperature=0, stream=True))
+    joined = ["".join(x.choices[0].text for x in both if x.choices[0].index == i) for i in range(4)]
+    check("four choices in one stream", joined[0] == joined[1] == text and joined[2] == joined[3] != "", joined)
+    echoed = "".join(x.choices[0].text for x in ask(echo=True, stream=True))
+    check("echo in a stream", echoed == "What is" + text, echoed)
+    with ask(stream=True) as left:  # a client that goes away in the middle
+        next(iter(left))
+    check("left early", ask().choices[0].text == text)
+
+
+def parameters(c, model):
+    ask = lambda **more: c.completions.create(model=model, prompt="one one one", max_tokens=12, seed=1, **more).choices[0].text
+    greedy = ask(temperature=0)
+    check("top_k 1 is greedy", ask(temperature=2, extra_body={"top_k": 1}) == greedy)
+    check("min_p 1 is greedy", ask(temperature=2, extra_body={"min_p": 1}) == greedy)
+    check("a tiny top_p is greedy", ask(temperature=2, top_p=1e-9) == greedy)
+    check("repetition_penalty", ask(temperature=0, extra_body={"repetition_penalty": 5}) != greedy)
+    refused("top_k -2", openai.BadRequestError, "top_k", lambda: ask(extra_body={"top_k": -2}))
 
 
 def errors(c, model):
@@ -120,7 +147,7 @@ def main(binary, model, reward):
         listed = s.client.models.list().data
         check("models", [m.id for m in listed] == [name(model)] and listed[0].model_dump()["max_model_len"] > 0, listed)
         check("health", json.loads(s.get("/health")) == {})
-        for part in (completions, vllm_additions, chat, stream, errors):
+        for part in (completions, parameters, vllm_additions, chat, stream, errors):
             part(s.client, name(model))
         metrics = s.get("/metrics")
         check("metrics", re.search(r'profuser_tokens_total\{kind="generated"\} [1-9]', metrics) and re.search(r"profuser_requests_running 0", metrics), metrics)
