@@ -1,11 +1,12 @@
 // Command likelihood measures what exact alignment keeps of a real model's opinion: `make likelihood`.
 //
 // With -model DIR, a model that runs in process, and -shared DIR, the real tokenizers and problems, it lets the model read
-// the answers of some problems, with all its distributions, and aligns them to the tokens of other vocabularies: once with
+// the answers of some problems, with all entries of its distributions or so many, and aligns them to the tokens of other vocabularies: once with
 // all entries and once with the ten most probable ones. It prints a table with a line for each target: how the positions
 // lie, how much of the likelihood is kept, and how far the listed probabilities are off when only ten entries are stored.
 //
-// A text is read after a beginning-of-text token and before end-of-turn. Nothing is written besides the table.
+// An answer is read in its conversation, after the question and before end-of-turn, as the pipeline reads references.
+// Nothing is written besides the table.
 package main
 
 import (
@@ -32,25 +33,26 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	model := flags.String("model", "", "the source's directory")
 	shared := flags.String("shared", filepath.Join("..", "shared"), "folder with tokenizers/ and data/")
-	texts := flags.Int("texts", 100, "how many answers to read")
+	entries := flags.Int("entries", 0, "how many entries of a distribution count as all of it; 0: the whole vocabulary")
+	texts := flags.Int("texts", 100, "how many problems to read")
 	targets := flags.String("targets", "vicuna,mptchat", "tokenizers to align to, by the names of their files")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := measure(ctx, *model, *shared, strings.Split(*targets, ","), *texts, stdout, stderr); err != nil {
+	if err := measure(ctx, *model, *shared, strings.Split(*targets, ","), *texts, *entries, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "likelihood:", err)
 		return 1
 	}
 	return 0
 }
 
-func measure(ctx context.Context, model, shared string, targets []string, n int, stdout, progress io.Writer) (err error) {
+func measure(ctx context.Context, model, shared string, targets []string, n, entries int, stdout, progress io.Writer) (err error) {
 	if model == "" {
 		return errors.New("-model: a model's directory is needed, such as the one that shared/tools/smollm2.py writes")
 	}
-	answers, err := readAnswers(filepath.Join(shared, "data", "gsm8k_train_2000.jsonl.gz"), n)
+	problems, err := readProblems(filepath.Join(shared, "data", "gsm8k_train_2000.jsonl.gz"), n)
 	if err != nil {
 		return err
 	}
@@ -65,8 +67,8 @@ func measure(ctx context.Context, model, shared string, targets []string, n int,
 			return err
 		}
 	}
-	for i, answer := range answers {
-		t, err := read(ctx, e, answer)
+	for i, problem := range problems {
+		t, err := read(ctx, e, problem, entries)
 		if err != nil {
 			return fmt.Errorf("text %d: %w", i+1, err)
 		}
@@ -75,14 +77,20 @@ func measure(ctx context.Context, model, shared string, targets []string, n int,
 				return fmt.Errorf("text %d, %s: %w", i+1, tally.name, err)
 			}
 		}
-		fmt.Fprintf(progress, "\r%d of %d texts", i+1, len(answers))
+		fmt.Fprintf(progress, "\r%d of %d texts", i+1, len(problems))
 	}
 	fmt.Fprintln(progress)
 	return writeTable(stdout, tallies)
 }
 
-// readAnswers gives the first n answers of a file of problems.
-func readAnswers(name string, n int) (answers []string, err error) {
+// problem is a question with its answer.
+type problem struct {
+	Question string `json:"question"`
+	Answer   string `json:"answer"`
+}
+
+// readProblems gives the first n of a file.
+func readProblems(name string, n int) (problems []problem, err error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -93,14 +101,12 @@ func readAnswers(name string, n int) (answers []string, err error) {
 		return nil, err
 	}
 	lines := bufio.NewScanner(plain)
-	for len(answers) < n && lines.Scan() {
-		var problem struct {
-			Answer string `json:"answer"`
-		}
-		if err := json.Unmarshal(lines.Bytes(), &problem); err != nil {
+	for len(problems) < n && lines.Scan() {
+		var p problem
+		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		answers = append(answers, problem.Answer)
+		problems = append(problems, p)
 	}
-	return answers, lines.Err()
+	return problems, lines.Err()
 }

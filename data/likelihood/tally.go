@@ -31,25 +31,23 @@ type reading struct {
 	nats   float64
 }
 
-// read lets the model read a text that ends its turn.
-func read(ctx context.Context, e *engine.Engine, text string) (*reading, error) {
-	f := e.Format()
-	t := f.Tokenizer()
-	ids := t.Encode(text)
-	starts, err := t.Starts(text, ids)
+// read lets the model read an answer, and keeps so many entries of each distribution, 0: all.
+func read(ctx context.Context, e *engine.Engine, p problem, entries int) (*reading, error) {
+	encoded, err := e.Format().Encode([]schemas.Message{{Role: schemas.RoleUser, Content: p.Question}}, p.Answer, true)
 	if err != nil {
 		return nil, err
 	}
-	ids, starts = append(ids, f.EndOfTurn()), append(starts, int32(len(text)))
-	prompt := t.Specials()
-	if id, ok := t.ID("<|endoftext|>"); ok && len(prompt) == 0 {
-		prompt = []int32{id}
+	if entries <= 0 {
+		entries = e.Format().Tokenizer().Size()
 	}
-	s, err := e.Score(ctx, engine.ScoreRequest{PromptIDs: prompt, TextIDs: ids, Truncate: dist.Truncate{Mass: 1, TopK: t.Size(), Exact: true}})
+	s, err := e.Score(ctx, engine.ScoreRequest{PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, Truncate: dist.Truncate{Mass: 1, TopK: entries, Exact: true}})
 	if err != nil {
 		return nil, err
 	}
-	return &reading{text: text, tokens: align.Tokens{IDs: ids, Starts: starts, Closed: true}, d: s.Dist, ranks: s.TextRank, nats: dist.Nats(s.TokenLogProbs)}, nil
+	return &reading{
+		text: p.Answer, tokens: align.Tokens{IDs: encoded.TextIDs, Starts: encoded.Starts, Closed: true},
+		d: s.Dist, ranks: s.TextRank, nats: dist.Nats(s.TokenLogProbs),
+	}, nil
 }
 
 // top keeps the most probable entries and the text's token.
@@ -72,7 +70,8 @@ type tally struct {
 
 	status, topStatus [5]int
 	positions         int
-	sourceNats, nats  float64
+	sourceNats        float64
+	nats, topNats     float64 // over the positions that have entries
 	distance          float64 // L1 of listed probabilities, over listed positions
 	listed            int
 }
@@ -139,6 +138,9 @@ func (t *tally) add(r *reading) error {
 			continue
 		}
 		t.listed++
+		if at := slices.Index(cut.Dist.IDs[cutOffsets[i]:cutOffsets[i+1]], id); at >= 0 {
+			t.topNats -= float64(cut.Dist.LogProbs[int(cutOffsets[i])+at])
+		}
 		for at := cutOffsets[i]; at < cutOffsets[i+1]; at++ {
 			t.distance += math.Abs(known[cut.Dist.IDs[at]] - math.Exp(float64(cut.Dist.LogProbs[at])))
 		}
@@ -149,14 +151,14 @@ func (t *tally) add(r *reading) error {
 // writeTable writes the tallies as a table of Markdown.
 func writeTable(out io.Writer, tallies []*tally) error {
 	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
-	fmt.Fprintf(w, "| target\t| positions\t| exact\t| boundary\t| inner\t| none\t| likelihood kept\t| none, top %d\t| L1, top %d\t|\n", topK, topK)
-	fmt.Fprint(w, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|\n")
+	fmt.Fprintf(w, "| target\t| positions\t| exact\t| boundary\t| inner\t| none\t| likelihood kept\t| none, top %d\t| likelihood, top %d\t| L1, top %d\t|\n", topK, topK, topK)
+	fmt.Fprint(w, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|\n")
 	for _, t := range tallies {
 		n := float64(t.positions)
 		percent := func(count int) string { return fmt.Sprintf("%.1f %%", 100*float64(count)/n) }
-		fmt.Fprintf(w, "| %s\t| %d\t| %s\t| %s\t| %s\t| %s\t| %.5f\t| %.2f %%\t| %.4f\t|\n", t.name, t.positions,
+		fmt.Fprintf(w, "| %s\t| %d\t| %s\t| %s\t| %s\t| %s\t| %.4f\t| %.2f %%\t| %.4f\t| %.4f\t|\n", t.name, t.positions,
 			percent(t.status[schemas.StatusExact]), percent(t.status[schemas.StatusBoundary]), percent(t.status[schemas.StatusInner]), percent(t.status[schemas.StatusNone]),
-			t.nats/t.sourceNats, 100*float64(t.topStatus[schemas.StatusNone])/n, t.distance/float64(max(1, t.listed)))
+			t.nats/t.sourceNats, 100*float64(t.topStatus[schemas.StatusNone])/n, t.topNats/t.sourceNats, t.distance/float64(max(1, t.listed)))
 	}
 	return w.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -302,4 +303,32 @@ func TestComparisonFaults(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
+}
+
+// TestConcurrentComparison: one Comparison serves many goroutines.
+func TestConcurrentComparison(t *testing.T) {
+	g := readGoldenTexts(t)[3]
+	source, target := g.vocabularies()
+	c, err := NewComparison(MethodTransport, FallbackNext, source, target, mapFor(t, MethodTransport, source, target, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, to := g.input(g.SourceIDs, g.Rows), g.input(g.TargetIDs, g.Own)
+	want, err := c.Rows(from, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 20 {
+				got, err := c.Rows(from, to)
+				if d := cmp.Diff(want, got); err != nil || d != "" {
+					t.Error(err, d)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
 }

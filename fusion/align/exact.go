@@ -130,6 +130,11 @@ func (e *Exact) Align(text []byte, source Tokens, d dist.Sparse, textRank []int3
 	return w.out, nil
 }
 
+// AlignBeside is Align: exact alignment does not need the target's own distributions.
+func (e *Exact) AlignBeside(text []byte, source Tokens, d dist.Sparse, textRank []int32, target Tokens, _ dist.Sparse) (Aligned, error) {
+	return e.Align(text, source, d, textRank, target)
+}
+
 // checkInput refuses input that breaks the contract of Align, for a target vocabulary of size tokens; entries are checked
 // as they are read.
 func checkInput(text []byte, source Tokens, d dist.Sparse, textRank []int32, target Tokens, size int) error {

@@ -220,10 +220,10 @@ type Training struct {
 
 // Align is the section of the same name.
 type Align struct {
-	// exact: by bytes, following every stored alternative as far as it agrees with the text.
-	Method string `yaml:"method" default:"exact" allow:"exact"`
-	// What a position without evidence gets.
-	Fallback string `yaml:"fallback" default:"none" allow:"none"`
+	// exact: by bytes, following every stored alternative as far as it agrees with the text. The others are kept for comparison: exact_match and min_edit_distance (FuseLLM's), statistics (FuseChat's, by co-alignment counts over the corpus), transport (PTA-LLM's; the target reads all answers for it).
+	Method string `yaml:"method" default:"exact" allow:"exact | exact_match | min_edit_distance | statistics | transport"`
+	// What the comparison methods give a position that copies nothing. next: a one-hot of the text's token. current: FuseLLM's one-hot of the token before it.
+	Fallback string `yaml:"fallback" default:"none" allow:"none | next | current"`
 }
 
 // Fuse is the section of the same name.

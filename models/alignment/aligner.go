@@ -29,8 +29,8 @@ type Options struct {
 type Aligner struct {
 	Options
 	source, target *Side
-	exact          *align.Exact
-	comparison     *align.Comparison
+	method         align.Aligner
+	comparison     *align.Comparison // nil for exact
 }
 
 // NewAligner prepares a method.
@@ -40,7 +40,7 @@ func NewAligner(source, target *Side, o Options) (*Aligner, error) {
 		if o.Raw {
 			return nil, errors.New("raw values: method exact multiplies probabilities, so they cannot be any numbers; choose a comparison method")
 		}
-		a.exact = align.NewExact(source, source.Stops, source.Fingerprint(), target, target.EndOfTurn(), target.Fingerprint())
+		a.method = align.NewExact(source, source.Stops, source.Fingerprint(), target, target.EndOfTurn(), target.Fingerprint())
 		return a, nil
 	}
 	method, ok := align.MapOf(o.Method)
@@ -52,6 +52,7 @@ func NewAligner(source, target *Side, o Options) (*Aligner, error) {
 		return nil, err
 	}
 	a.comparison, err = align.NewComparison(o.Method, o.Fallback, source, target, m)
+	a.method = a.comparison
 	return a, err
 }
 
@@ -73,12 +74,7 @@ func (a *Aligner) align(r *Row) (*parsed, align.Aligned, error) {
 	if err != nil {
 		return nil, align.Aligned{}, err
 	}
-	var aligned align.Aligned
-	if a.exact != nil {
-		aligned, err = a.exact.Align(p.text, p.source, p.d, p.ranks, p.target)
-	} else {
-		aligned, err = a.comparison.AlignBeside(p.text, p.source, p.d, p.ranks, p.target, p.own)
-	}
+	aligned, err := a.method.AlignBeside(p.text, p.source, p.d, p.ranks, p.target, p.own)
 	return p, aligned, err
 }
 

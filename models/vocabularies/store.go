@@ -134,7 +134,7 @@ func writeWhole(file string, m *vocabulary.Map, key vocabulary.Key) (err error) 
 	if _, err := scratch.Write(data); err != nil {
 		return errors.Join(err, scratch.Close())
 	}
-	if err := errors.Join(scratch.Sync(), scratch.Close()); err != nil {
+	if err := errors.Join(scratch.Chmod(0o644), scratch.Sync(), scratch.Close()); err != nil {
 		return err
 	}
 	return os.Rename(scratch.Name(), file)
