@@ -89,7 +89,7 @@ func newRoot(ran *bool) *cobra.Command {
 		PersistentPreRun: func(*cobra.Command, []string) { *ran = true },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newInit(), newRun(), newReport(), newServe(), newTokenize(), newDetokenize(), newChatRender(), newScore(), newSample(), newInspect(), newValidate())
+	root.AddCommand(newInit(), newRun(), newReport(), newServe(), newTokenize(), newDetokenize(), newChatRender(), newScore(), newSample(), newInspect(), newValidate(), newExport())
 	for _, step := range pipelines.Steps {
 		root.AddCommand(newStep(step))
 	}

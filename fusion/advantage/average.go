@@ -73,7 +73,7 @@ func (a Average) Mix(readings []Reading, aligned []Aligned, text []int32) (Mixtu
 	}
 	m := Mixture{}
 	m.Status = make([]int32, len(text))
-	all := softmax(exponents, func(int) bool { return true })
+	all := Softmax(exponents)
 	for k, r := range readings {
 		m.NatsPerByte += all[k] * r.Nats / float64(r.Bytes)
 	}
@@ -120,6 +120,21 @@ func (a Average) exponents(readings []Reading) ([]float64, error) {
 		}
 	}
 	return out, nil
+}
+
+// Softmax is exp(x) / Σ exp(x), of any finite numbers and without overflow; nothing for none.
+func Softmax(xs []float64) []float64 { return softmax(xs, func(int) bool { return true }) }
+
+// RewardWeights are the weights of a prompt's responses in training: softmax(reward / temperature), temperature positive.
+// They add up to 1; a low temperature gives all to the best, a high one the same to all.
+//
+// Source: FuseRL's FuseSFT (arXiv 2504.06562), where rewards of all sources' responses weigh them.
+func RewardWeights(rewards []float64, temperature float64) []float64 {
+	scaled := make([]float64, len(rewards))
+	for i, r := range rewards {
+		scaled[i] = r / temperature
+	}
+	return Softmax(scaled)
 }
 
 // softmax of the exponents that take part; 0 for the others.

@@ -1,8 +1,6 @@
 package fuse
 
 import (
-	"math"
-
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/benchmark"
 	"github.com/profuser/profuser/schemas"
@@ -32,7 +30,7 @@ func (s Step) inference(out *output, p *schemas.Prompt, rows *part, stats []*adv
 	out.selections = append(out.selections, selection)
 	return s.each(selection, func(k int, selected bool) error {
 		g := rows.generations[k][p.ID]
-		return s.example(out, p, response(g, k, selected, meanScore(rows.scores(p.ID, g.Source)), selection.Margin))
+		return s.example(out, p, response(g, k, selected, advantage.MeanScore(rows.scores(p.ID, g.Source)), selection.Margin))
 	})
 }
 
@@ -141,21 +139,4 @@ func candidate(selection schemas.Selection, name string) bool {
 		}
 	}
 	return false
-}
-
-// meanScore averages the scores that are there; nil without any.
-func meanScore(scores []float64) *float64 {
-	var sum float64
-	n := 0
-	for _, x := range scores {
-		if !math.IsNaN(x) {
-			sum += x
-			n++
-		}
-	}
-	if n == 0 {
-		return nil
-	}
-	sum /= float64(n)
-	return &sum
 }
