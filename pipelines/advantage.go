@@ -7,6 +7,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 )
@@ -76,10 +77,10 @@ func (r *Run) method() advantage.Inference {
 }
 
 // average is how readings are averaged, nil where the lowest wins.
-func (r *Run) average() *advantage.Average {
+func (r *Run) average() *mixture.Average {
 	t := r.config.Advantage.Training
 	if t.Method != "average" {
 		return nil
 	}
-	return &advantage.Average{Weights: t.Weights, Temperature: t.Temperature, Measure: r.config.Advantage.CrossEntropy, Truncate: r.truncate()}
+	return &mixture.Average{Weights: t.Weights, Temperature: t.Temperature, Measure: r.config.Advantage.CrossEntropy, Truncate: r.truncate()}
 }

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/align"
 	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/fusion/spelling"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
@@ -47,7 +47,7 @@ func reference(reference string, r *schemas.TeacherForcing, source int, selected
 // alignedText is a text in target tokens: its row without distributions, and these.
 type alignedText struct {
 	row schemas.FusionExample
-	advantage.Aligned
+	mixture.Aligned
 }
 
 // example aligns a text for the target and adds its row, or a reject.
@@ -65,7 +65,7 @@ func (s Step) example(out *output, p *schemas.Prompt, t text) error {
 }
 
 // fill puts distributions into a row, rounded as they are stored.
-func fill(row schemas.FusionExample, x advantage.Aligned) schemas.FusionExample {
+func fill(row schemas.FusionExample, x mixture.Aligned) schemas.FusionExample {
 	for i, lp := range x.Dist.LogProbs {
 		x.Dist.LogProbs[i] = dist.RoundBFloat16(lp)
 	}

@@ -3,6 +3,7 @@ package fuse
 import (
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/benchmark"
+	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/sink"
 )
@@ -88,7 +89,7 @@ func (s Step) training(out *output, p *schemas.Prompt, rows *part) error {
 
 // mixture writes the example of all sources' distributions averaged.
 func (s Step) mixture(out *output, p *schemas.Prompt, rows *part, readings []advantage.Reading, at []int) error {
-	var all []advantage.Aligned
+	var all []mixture.Aligned
 	var row schemas.FusionExample
 	for i, k := range at {
 		r := rows.readings[k][p.ID]

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/inflight"
@@ -61,7 +62,7 @@ type Step struct {
 	Method  advantage.Inference
 	Measure string
 	// Average, if set, mixes the distributions of all readings instead of picking a winner.
-	Average *advantage.Average
+	Average *mixture.Average
 	// KeepAll writes a row for every competitor, DropTargetWins none for prompts that the target wins.
 	KeepAll, DropTargetWins bool
 }
