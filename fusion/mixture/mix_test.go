@@ -125,7 +125,7 @@ func TestMixTruncates(t *testing.T) {
 		{dist.Truncate{Mass: 1, TopK: 9}, []int32{3, 4, 5, 6}},
 	} {
 		a := Average{Weights: WeightsCE, Temperature: 1, Measure: advantage.PerToken, Truncate: c.t}
-		m, err := a.Mix([]advantage.Reading{{"a", 1, 1, 1}}, []Aligned{one}, []int32{6})
+		m, err := a.Mix([]advantage.Reading{{Source: "a", Nats: 1, Bytes: 1, Tokens: 1}}, []Aligned{one}, []int32{6})
 		if err != nil || !slices.Equal(m.Dist.IDs, c.want) {
 			t.Errorf("%+v: %v (%v), want %v", c.t, m.Dist.IDs, err, c.want)
 		}
@@ -134,17 +134,17 @@ func TestMixTruncates(t *testing.T) {
 	if _, err := a.Mix(nil, nil, nil); !errors.Is(err, advantage.ErrNone) {
 		t.Errorf("no sources: %v", err)
 	}
-	if _, err := a.Mix([]advantage.Reading{{"a", 1, 1, 1}}, []Aligned{one}, []int32{1, 2}); err == nil {
+	if _, err := a.Mix([]advantage.Reading{{Source: "a", Nats: 1, Bytes: 1, Tokens: 1}}, []Aligned{one}, []int32{1, 2}); err == nil {
 		t.Error("a text of another length was mixed")
 	}
-	if _, err := a.Mix([]advantage.Reading{{"a", 1, 0, 1}}, []Aligned{one}, []int32{6}); err == nil {
+	if _, err := a.Mix([]advantage.Reading{{Source: "a", Nats: 1, Bytes: 0, Tokens: 1}}, []Aligned{one}, []int32{6}); err == nil {
 		t.Error("an infinite cross-entropy was mixed")
 	}
 	a.Temperature = 0
-	if _, err := a.Mix([]advantage.Reading{{"a", 1, 1, 1}}, []Aligned{one}, []int32{6}); err == nil {
+	if _, err := a.Mix([]advantage.Reading{{Source: "a", Nats: 1, Bytes: 1, Tokens: 1}}, []Aligned{one}, []int32{6}); err == nil {
 		t.Error("temperature 0 was taken")
 	}
-	if s, err := (Average{Measure: advantage.PerByte}).Select("p", []advantage.Reading{{"a", 1, 1, 1}, {"b", 2, 1, 1}}); err != nil || s.Source != schemas.MixedSource || s.Margin != nil || len(s.Candidates) != 2 {
+	if s, err := (Average{Measure: advantage.PerByte}).Select("p", []advantage.Reading{{Source: "a", Nats: 1, Bytes: 1, Tokens: 1}, {Source: "b", Nats: 2, Bytes: 1, Tokens: 1}}); err != nil || s.Source != schemas.MixedSource || s.Margin != nil || len(s.Candidates) != 2 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
