@@ -59,6 +59,11 @@ func (r *Run) fuse(ctx context.Context) error {
 	for _, mode := range modes {
 		outputs = append(outputs, output{fusionName(mode), h})
 	}
+	if r.refresh {
+		if err := r.removeStatistics(ctx, inputs); err != nil {
+			return err
+		}
+	}
 	before := func(s beam.Scope, url string, parts beam.PCollection) { fuse.Statistics(s, step, url, parts) }
 	if frozen, err := r.store.Exists(ctx, statisticsName); err != nil {
 		return err

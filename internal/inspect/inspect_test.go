@@ -276,3 +276,30 @@ func TestShow(t *testing.T) {
 		}
 	}
 }
+
+// FuzzFile: whatever bytes a file has, looking at it ends without a panic, in text, faults or an error.
+func FuzzFile(f *testing.F) {
+	var b bytes.Buffer
+	w := parquet.NewGenericWriter[schemas.Prompt](&b, parquet.KeyValueMetadata("profuser.schema", schemas.PromptSchema), parquet.KeyValueMetadata("profuser.part", "0"))
+	if _, err := w.Write([]schemas.Prompt{prompt(1), prompt(2)}); err != nil {
+		f.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes(), 60, byte(1))
+	f.Add(b.Bytes(), b.Len()-30, byte(0x80))
+	f.Fuzz(func(t *testing.T, data []byte, at int, flip byte) {
+		data = bytes.Clone(data)
+		if len(data) > 0 {
+			data[uint(at)%uint(len(data))] ^= flip
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "x.parquet"), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		_ = Show(t.Context(), &out, filepath.Join(dir, "x.parquet"), 1)
+		_, _ = Validate(t.Context(), filepath.Join(dir, "x.parquet"), Options{Faults: 3})
+	})
+}
