@@ -62,8 +62,8 @@ bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see m
 	go build -o out/measure/measure ./models/tokenizer/measure
 	$(PYTHON) models/tokenizer/measure/measure.py bench out/measure/measure $(TOKENIZERS) out/measure
 
-bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing
-	go test -run '^$$' -bench Demo ./models/engine
+bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing; SMOLLM2=DIR: a real one too
+	go test -run '^$$' -bench "Demo|SmolLM2" ./models/engine
 
 bench-serving: ## how much of a server's capacity one process uses, and the heap over 100,000 requests and 100,000 prompts
 	go test -run '^$$' -bench Capacity -benchtime 100000x ./models/serving/transport
@@ -79,6 +79,10 @@ LIKELIHOOD_ENTRIES ?= 2048
 likelihood: ## what exact alignment keeps of SmolLM2's likelihood, by target tokenizer (needs ../shared, PyPI; LIKELIHOOD_ENTRIES=0: all, slow)
 	test -f $(SMOLLM2)/model.safetensors || $(PYTHON) ../shared/tools/smollm2.py $(SMOLLM2)
 	go run ./data/likelihood -model $(SMOLLM2) -texts $(LIKELIHOOD_TEXTS) -entries $(LIKELIHOOD_ENTRIES) -targets vicuna,mptchat,gpt2,mistral03
+
+REAL ?=
+bench-dataset: ## reading and writing fusion datasets, bytes an entry; REAL=out/x/crossentropy/MODEL takes real distributions (docs/datasets.md)
+	go test -run '^$$' -bench Storage -cpu 1 ./internal/dataset -real "$(if $(REAL),$(abspath $(REAL)))"
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml

@@ -4,25 +4,26 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 )
 
 // TokenDistributions holds the tokens of one text and, for each of them, the distribution that a model had before
 // it, over the model's own vocabulary. Lists over positions have length T; entries are flat, Counts cuts them (CSR).
 type TokenDistributions struct {
 	// TokenIDs [T] are the text's tokens, end-of-turn last when the model ended its turn.
-	TokenIDs []int32 `parquet:"token_ids,list" parquet-element:",delta"`
+	TokenIDs []int32 `parquet:"token_ids,list" parquet-element:",split"`
 	// TokenLogProbs [T] are the log-probs of TokenIDs, nats, not rounded.
 	TokenLogProbs []float32 `parquet:"token_logprobs,list" parquet-element:",split"`
 	// TextRank [T] is the place of TokenIDs[t] among the stored entries by model rank, -1 if it was added from outside the top-k.
-	TextRank []int32 `parquet:"text_rank,list" parquet-element:",delta"`
+	TextRank []int32 `parquet:"text_rank,list" parquet-element:",split"`
 	// Counts [T] is the number of entries stored at each position, at most top_k + 1.
-	Counts []int32 `parquet:"counts,list" parquet-element:",delta"`
+	Counts []int32 `parquet:"counts,list" parquet-element:",split"`
 	// IDs [sum Counts] are vocabulary ids, most probable first within a position.
-	IDs []int32 `parquet:"ids,list" parquet-element:",delta"`
+	IDs []int32 `parquet:"ids,list" parquet-element:",split"`
 	// LogProbs [sum Counts] are true normalised log-probs, nats at temperature 1, rounded to bfloat16, descending within a position.
 	LogProbs []float32 `parquet:"logprobs,list" parquet-element:",split"`
 	// StartBytes [T] is the byte offset of each token in the text; negative where a token begins in the template.
-	StartBytes []int32 `parquet:"start_bytes,list" parquet-element:",delta"`
+	StartBytes []int32 `parquet:"start_bytes,list" parquet-element:",split"`
 }
 
 // Tolerances of stored probabilities.
@@ -100,21 +101,69 @@ func (c *check) entries(counts, ids []int32, logProbs []float32) {
 	c.length("ids", len(ids), sum, "the sum of counts")
 	c.length("logprobs", len(logProbs), sum, "the sum of counts")
 	c.ids("ids", ids)
+	if c.fault != nil {
+		return
+	}
 	offset := 0
-	var sorted []int32
+	marks := takeMarks(ids)
+	defer marksPool.Put(marks)
 	for _, count := range counts {
 		if c.fault != nil {
 			return
 		}
 		end := offset + int(count)
 		c.mass(offset, logProbs[offset:end])
-		sorted = append(sorted[:0], ids[offset:end]...)
-		slices.Sort(sorted)
-		if len(slices.Compact(sorted)) < int(count) {
+		if marks.twice(ids[offset:end]) {
 			c.at(false, "ids", offset, ids[offset:end], "every id once at a position")
 		}
 		offset = end
 	}
+}
+
+// marks remembers which ids a position has: the number of the position that last had each id. Kept between rows, since
+// most rows are over one vocabulary.
+type marks struct {
+	last     []uint32
+	position uint32
+}
+
+var marksPool = sync.Pool{New: func() any { return &marks{} }}
+
+// takeMarks returns marks with room for the ids, none of which is negative.
+func takeMarks(ids []int32) *marks {
+	m := marksPool.Get().(*marks)
+	largest := int32(-1)
+	for _, id := range ids {
+		largest = max(largest, id)
+	}
+	if n := min(int(largest), maxMarked) + 1; n > len(m.last) {
+		m.last, m.position = make([]uint32, n), 0
+	}
+	return m
+}
+
+// maxMarked bounds the memory of marks: larger ids than any vocabulary has are compared one by one.
+const maxMarked = 1 << 22
+
+// twice says whether an id stands twice among those of one position.
+func (m *marks) twice(ids []int32) bool {
+	if m.position++; m.position == 0 {
+		clear(m.last)
+		m.position = 1
+	}
+	for i, id := range ids {
+		if id > maxMarked {
+			if slices.Contains(ids[:i], id) {
+				return true
+			}
+			continue
+		}
+		if m.last[id] == m.position {
+			return true
+		}
+		m.last[id] = m.position
+	}
+	return false
 }
 
 // mass checks order and mass of one position's log-probs; offset is the index of the first in the flat list.
@@ -127,13 +176,32 @@ func (c *check) mass(offset int, logProbs []float32) {
 		if !c.logProb("logprobs", offset+k, logProb) {
 			return
 		}
-		p := math.Exp(float64(logProb))
+		p := exp(logProb)
 		mass += p
 		spread += p * math.Abs(float64(logProb))
 	}
 	if limit := 1 + massRounding*spread + massSlack; mass > limit {
 		c.at(false, "logprobs", offset, words(fmt.Sprintf("the first of entries with mass %.6f", mass)), fmt.Sprintf("a mass of at most %.6f", limit))
 	}
+}
+
+// rounded holds exp(x) of the log-probs of 8 significant bits, which stored entries are, by sign, exponent and bits.
+var rounded = sync.OnceValue(func() *[1 << 16]float64 {
+	var table [1 << 16]float64
+	for bits := range table {
+		table[bits] = 1 + math.Expm1(float64(math.Float32frombits(uint32(bits)<<16)))
+	}
+	return &table
+})
+
+// exp is exp(x), by table where x is rounded. Elsewhere by expm1, because on some processors the assembly of math.Exp is a
+// hundred times as slow while the upper halves of the vector registers are in use.
+func exp(x float32) float64 {
+	bits := math.Float32bits(x)
+	if bits&0xFFFF == 0 {
+		return rounded()[bits>>16]
+	}
+	return 1 + math.Expm1(float64(x))
 }
 
 // logProb demands a finite log-prob of at most 0 within rounding.

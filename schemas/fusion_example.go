@@ -32,17 +32,17 @@ type FusionExample struct {
 	// Reward is the mean score of the response, nil in training mode.
 	Reward *float64 `parquet:"reward,optional"`
 	// PromptIDs are target tokens of the rendered prompt, generation prompt included.
-	PromptIDs []int32 `parquet:"prompt_ids,list" parquet-element:",delta"`
+	PromptIDs []int32 `parquet:"prompt_ids,list" parquet-element:",split"`
 	// TextIDs [n] are the target's own tokens of the text, end-of-turn last when the text has one.
-	TextIDs []int32 `parquet:"text_ids,list" parquet-element:",delta"`
+	TextIDs []int32 `parquet:"text_ids,list" parquet-element:",split"`
 	// Counts [n] is the number of entries at each position; 0 where Status is none.
-	Counts []int32 `parquet:"counts,list" parquet-element:",delta"`
+	Counts []int32 `parquet:"counts,list" parquet-element:",split"`
 	// IDs [sum Counts] are target vocabulary ids, most probable first within a position.
-	IDs []int32 `parquet:"ids,list" parquet-element:",delta"`
+	IDs []int32 `parquet:"ids,list" parquet-element:",split"`
 	// LogProbs [sum Counts], nats, rounded to bfloat16; the rest mass of a position is max(0, 1 - Σ exp).
 	LogProbs []float32 `parquet:"logprobs,list" parquet-element:",split"`
 	// Status [n] holds the position statuses.
-	Status []int32 `parquet:"status,list" parquet-element:",delta"`
+	Status []int32 `parquet:"status,list" parquet-element:",split"`
 	// NatsPerByte is the source's cross-entropy of the text.
 	NatsPerByte float64 `parquet:"nats_per_byte"`
 	// Margin is the selection's.

@@ -177,3 +177,40 @@ func TestCheckReadable(t *testing.T) {
 		}
 	}
 }
+
+// TestExp: the table and expm1 are within rounding of exp.
+func TestExp(t *testing.T) {
+	for bits := uint32(0x80000000); bits < 0xC3000000; bits += 0x1357 {
+		for _, x := range []float32{math.Float32frombits(bits), math.Float32frombits(bits & 0xFFFF0000)} {
+			if got, want := exp(x), math.Exp(float64(x)); math.Abs(got-want) > 1e-15 {
+				t.Fatalf("exp(%g) = %g, want %g", x, got, want)
+			}
+		}
+	}
+	if exp(0) != 1 {
+		t.Error("exp(0)")
+	}
+}
+
+// TestIDsOnce: an id twice at a position is found, whatever rows came before, also beyond any vocabulary.
+func TestIDsOnce(t *testing.T) {
+	for range 3 {
+		for _, ids := range [][]int32{{5, 9}, {5, maxMarked + 7}, {0, maxMarked}} {
+			e := validExample()
+			e.Counts[0], e.LogProbs = 2, []float32{-0.75, -1.5, 0}
+			e.IDs = append(append([]int32{}, ids...), 2)
+			if err := e.Validate(); err != nil {
+				t.Error(err)
+			}
+			e.IDs[1] = e.IDs[0]
+			var fault *Fault
+			if err := e.Validate(); !errors.As(err, &fault) || fault.Column != "ids[0]" {
+				t.Errorf("%v twice: %v", ids, err)
+			}
+			e.IDs[0], e.IDs[1] = ids[1], ids[1]
+			if err := e.Validate(); !errors.As(err, &fault) || fault.Column != "ids[0]" {
+				t.Errorf("%v twice: %v", ids[1], err)
+			}
+		}
+	}
+}
