@@ -8,6 +8,7 @@ import (
 
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/align"
+	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/fuse"
@@ -81,12 +82,12 @@ func (r *Run) method() advantage.Inference {
 }
 
 // average is how readings are averaged, nil where the lowest wins.
-func (r *Run) average() *advantage.Average {
+func (r *Run) average() *mixture.Average {
 	t := r.config.Advantage.Training
 	if t.Method != "average" {
 		return nil
 	}
-	return &advantage.Average{Weights: t.Weights, Temperature: t.Temperature, Measure: r.config.Advantage.CrossEntropy, Truncate: r.truncate()}
+	return &mixture.Average{Weights: t.Weights, Temperature: t.Temperature, Measure: r.config.Advantage.CrossEntropy, Truncate: r.truncate()}
 }
 
 // countsName is the folder of the co-alignment counts of one configuration, mapsName that of vocabulary maps.

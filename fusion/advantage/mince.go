@@ -23,8 +23,8 @@ type Reading struct {
 	Bytes, Tokens int32
 }
 
-// value is the reading's cross-entropy by a measure, nats per byte or per token.
-func (r Reading) value(measure string) (float64, error) {
+// Value is the reading's cross-entropy by a measure, nats per byte or per token.
+func (r Reading) Value(measure string) (float64, error) {
 	var value float64
 	switch measure {
 	case PerByte:
@@ -54,7 +54,7 @@ func MinCE(id string, readings []Reading, measure string) (schemas.Selection, er
 	s := schemas.Selection{ID: id, Mode: schemas.ModeTraining}
 	best, second := 0, math.Inf(1)
 	for i, r := range readings {
-		value, err := r.value(measure)
+		value, err := r.Value(measure)
 		if err != nil {
 			return schemas.Selection{}, fmt.Errorf("prompt %s: %w", id, err)
 		}

@@ -102,3 +102,29 @@ func (s *Stats) UnmarshalJSON(b []byte) error {
 	}
 	return nil
 }
+
+// Statistics is a run's file of frozen statistics.
+type Statistics struct {
+	// Of is a digest of what the sums depend on: reward models, competitors, filters.
+	Of string `json:"of"`
+	// Models are the reward models' datasets, Scores their sums in the same order.
+	Models []string `json:"models"`
+	Scores []*Stats `json:"scores"`
+}
+
+// MeanScore averages the scores that are there; nil without any.
+func MeanScore(scores []float64) *float64 {
+	var sum float64
+	n := 0
+	for _, x := range scores {
+		if !math.IsNaN(x) {
+			sum += x
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	sum /= float64(n)
+	return &sum
+}

@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
@@ -95,4 +96,31 @@ func EncodePart[T any](rows []T, f Footer) (data []byte, err error) {
 		return nil, err
 	}
 	return file.Bytes(), nil
+}
+
+// RowWriter writes rows of any struct with parquet tags as a Parquet file for others: no footer of ours, each Write a row
+// group.
+type RowWriter[T any] struct{ w *parquet.GenericWriter[T] }
+
+// NewRowWriter begins a file.
+func NewRowWriter[T any](out io.Writer) *RowWriter[T] {
+	return &RowWriter[T]{parquet.NewGenericWriter[T](out, writerOptions[T]()...)}
+}
+
+// Write adds a row group.
+func (r *RowWriter[T]) Write(rows []T) (err error) {
+	defer recovered(&err)
+	if len(rows) == 0 {
+		return nil
+	}
+	if _, err := r.w.Write(rows); err != nil {
+		return err
+	}
+	return r.w.Flush()
+}
+
+// Close ends the file.
+func (r *RowWriter[T]) Close() (err error) {
+	defer recovered(&err)
+	return r.w.Close()
 }

@@ -19,6 +19,7 @@ var mayImport = []struct {
 	{"internal/dataset", []string{"schemas"}},
 	{"internal/config", []string{"schemas", "fusion", "models", "internal/dataset"}},
 	{"internal/report", []string{"schemas", "fusion", "models", "internal/dataset", "internal/config"}},
+	{"internal/export", []string{"schemas", "fusion", "internal/dataset", "internal/config"}},
 	{"internal/inspect", []string{"schemas", "fusion", "models", "internal/dataset"}},
 	{"internal/lint", nil},
 	{"transforms", []string{"schemas", "fusion", "models", "internal/dataset", "transforms"}},

@@ -3,6 +3,7 @@ package report
 import (
 	"html/template"
 	"math"
+	"strings"
 
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/schemas"
@@ -40,7 +41,7 @@ func (l *loaded) statuses() template.HTML {
 			groups = append(groups, bar{Label: clip(name, 12) + ", " + mode[:5] + ".", Values: count})
 		}
 	}
-	return stacked("Share of target positions by how their distribution came about", groups, statusColours)
+	return stacked("How the distributions of each source came to the positions of "+l.config.Target.Model+", share", groups, statusColours)
 }
 
 // kept is what alignment has kept of a source's opinion of its texts.
@@ -150,17 +151,20 @@ func bytesPerPosition(all []Storage) template.HTML {
 	var groups []bar
 	top := 1.0
 	for _, s := range all {
-		groups = append(groups, bar{Label: clipLeft(s.Dataset, 16), Values: []float64{s.BytesPerPosition, s.BytesPerEntry}})
+		groups = append(groups, bar{Label: shortName(s.Dataset), Values: []float64{s.BytesPerPosition, s.BytesPerEntry}})
 		top = max(top, s.BytesPerPosition)
 	}
 	return bars("Bytes on disk, all in, for each position and for each stored entry", groups, numbered(0, "a position", "an entry"), top, "%.1f", 0)
 }
 
-// clipLeft shortens a text at its start.
-func clipLeft(s string, n int) string {
-	r := []rune(s)
-	if len(r) <= n {
-		return s
+// shortName is a dataset's name as a chart has room for it.
+func shortName(name string) string {
+	folder, of, _ := strings.Cut(name, "/")
+	switch folder {
+	case "generations":
+		return clip(of, 9) + ", answers"
+	case "crossentropy":
+		return clip(of, 8) + ", readings"
 	}
-	return "…" + string(r[len(r)-n+1:])
+	return folder + ", " + clip(of, 9)
 }

@@ -20,6 +20,9 @@ type corpus struct {
 	holdout    float64
 	maxLength  int
 	vocabulary int
+	// byReward takes all rewarded rows of a prompt, weighted at temperature, instead of the selected one.
+	byReward    bool
+	temperature float64
 
 	has     [][]flags // for each part and prompt of it that is trained on
 	held    []prompt
@@ -38,7 +41,7 @@ type place struct{ part, row int }
 
 // openCorpus reads everything once: what is held out, what is too long, what each prompt has.
 func openCorpus(ctx context.Context, o *Options, sets [modes]*dataset.Dataset, maxLength, vocabulary int) (*corpus, error) {
-	c := &corpus{sets: sets, holdout: o.Holdout, maxLength: maxLength, vocabulary: vocabulary, cache: map[int][]prompt{}}
+	c := &corpus{sets: sets, holdout: o.Holdout, maxLength: maxLength, vocabulary: vocabulary, byReward: o.ExampleWeights == ByReward, temperature: o.RewardTemperature, cache: map[int][]prompt{}}
 	parts := -1
 	for _, d := range sets {
 		if d == nil {
@@ -60,7 +63,7 @@ func openCorpus(ctx context.Context, o *Options, sets [modes]*dataset.Dataset, m
 		has := make([]flags, len(prompts))
 		for i, p := range prompts {
 			for m, e := range p.examples {
-				has[i][m] = e != nil
+				has[i][m] = len(e) > 0
 			}
 		}
 		c.has = append(c.has, has)
@@ -95,30 +98,21 @@ func (c *corpus) part(ctx context.Context, part int, first bool) ([]prompt, erro
 		if err != nil {
 			return nil, err
 		}
-		for i := range rows {
-			if !rows[i].Selected {
+		for _, of := range byPrompt(rows) {
+			examples, err := c.examples(of, mode(m), first)
+			if err != nil {
+				return nil, fmt.Errorf("dataset %s, part %d: %w", d.Name(), part, err)
+			}
+			if len(examples) == 0 {
 				continue
 			}
-			if first {
-				c.rows++
-				if err := check(&rows[i], c.vocabulary); err != nil {
-					return nil, fmt.Errorf("dataset %s, part %d, row %d: %w", d.Name(), part, i, err)
-				}
-			}
-			e, ok := newExample(&rows[i], mode(m), c.maxLength)
-			if !ok {
-				if first {
-					c.dropped++
-				}
-				continue
-			}
-			at, known := number[rows[i].ID]
+			at, known := number[of[0].ID]
 			if !known {
 				at = len(all)
-				number[rows[i].ID] = at
-				all = append(all, prompt{id: rows[i].ID})
+				number[of[0].ID] = at
+				all = append(all, prompt{id: of[0].ID})
 			}
-			all[at].examples[m] = e
+			all[at].examples[m] = examples
 		}
 	}
 	var prompts []prompt
@@ -132,6 +126,46 @@ func (c *corpus) part(ctx context.Context, part int, first bool) ([]prompt, erro
 	}
 	c.keep(part, prompts)
 	return prompts, nil
+}
+
+// byPrompt cuts a part's rows into those of each prompt, which stand together.
+func byPrompt(rows []schemas.FusionExample) [][]*schemas.FusionExample {
+	var out [][]*schemas.FusionExample
+	for i := range rows {
+		if i == 0 || rows[i].ID != rows[i-1].ID {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], &rows[i])
+	}
+	return out
+}
+
+// examples are those of one prompt in one mode; the first time its rows are checked and counted.
+func (c *corpus) examples(rows []*schemas.FusionExample, m mode, first bool) (examples []*example, err error) {
+	var rewards []float64
+	for _, row := range candidates(rows, c.byReward) {
+		if first {
+			c.rows++
+			if err := check(row, c.vocabulary); err != nil {
+				return nil, err
+			}
+		}
+		e, ok := newExample(row, m, c.maxLength)
+		if !ok {
+			if first {
+				c.dropped++
+			}
+			continue
+		}
+		examples = append(examples, e)
+		if row.Reward != nil {
+			rewards = append(rewards, *row.Reward)
+		}
+	}
+	if c.byReward && len(rewards) == len(examples) {
+		weigh(examples, rewards, c.temperature)
+	}
+	return examples, nil
 }
 
 // keep puts a part in the cache and drops the oldest beyond two windows.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/trainer/batch"
 	"github.com/profuser/profuser/trainer/objective"
@@ -28,7 +29,8 @@ var modeNames = [modes]string{schemas.ModeInference, schemas.ModeTraining}
 type example struct {
 	batch.Sequence
 	mode   mode
-	weight float64 // the row's own, 1
+	weight float64 // the row's own, 1, times share
+	share  float64 // of the prompt's examples in the mode, 1 or its weight by reward; a prompt's add up to 1
 	starts []int32
 	ids    []int32
 	probs  []float32
@@ -39,7 +41,7 @@ type example struct {
 // newExample takes a row over. A text that makes the whole longer than maxLength is cut on the right; ok is false when
 // that leaves fewer than leastText tokens of it.
 func newExample(row *schemas.FusionExample, m mode, maxLength int) (e *example, ok bool) {
-	e = &example{mode: m, weight: row.Weight}
+	e = &example{mode: m, weight: row.Weight, share: 1}
 	e.Prompt = len(row.PromptIDs)
 	n := len(row.TextIDs)
 	if e.Prompt+n > maxLength {
@@ -96,8 +98,37 @@ func heldOut(id string, share float64) bool {
 	return float64(binary.BigEndian.Uint64(sum[:])>>11)/(1<<53) < share
 }
 
-// prompt is what a part holds of one prompt; nil where a mode has no example.
+// prompt is what a part holds of one prompt: none, one or, weighted by reward, several examples of a mode.
 type prompt struct {
 	id       string
-	examples [modes]*example
+	examples [modes][]*example
+}
+
+// candidates are a prompt's rows of one mode that are trained on: the selected one; or, by reward, all rows with a reward
+// where there are any. (Rows of training mode have none.)
+func candidates(rows []*schemas.FusionExample, byReward bool) []*schemas.FusionExample {
+	var selected, rewarded []*schemas.FusionExample
+	for _, r := range rows {
+		if r.Selected {
+			selected = append(selected, r)
+		}
+		if r.Reward != nil {
+			rewarded = append(rewarded, r)
+		}
+	}
+	if byReward && len(rewarded) > 0 {
+		return rewarded
+	}
+	return selected
+}
+
+// weigh gives a prompt's examples of one mode their shares by the rewards of their rows.
+func weigh(examples []*example, rewards []float64, temperature float64) {
+	if len(examples) < 2 {
+		return
+	}
+	for i, w := range advantage.RewardWeights(rewards, temperature) {
+		examples[i].share = w
+		examples[i].weight *= w
+	}
 }

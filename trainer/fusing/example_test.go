@@ -2,6 +2,7 @@ package fusing
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,7 +38,7 @@ func TestMicroByHand(t *testing.T) {
 	if !ok {
 		t.Fatal("example dropped")
 	}
-	prompts := []prompt{{id: "p", examples: [modes]*example{a, b}}}
+	prompts := []prompt{{id: "p", examples: [modes][]*example{{a}, {b}}}}
 	examples, g := collect(prompts, flags{true, true})
 	micros := cut(examples, g, &Options{Normalize: PerExample, MicroPositions: 100}, [modes]float64{0.1, 1}, 0.5)
 	if len(micros) != 1 {
@@ -104,6 +105,53 @@ func TestCut(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%+v: %d text tokens", c, got)
+		}
+	}
+}
+
+// TestByReward: all rewarded responses of a prompt count, by softmax(reward / temperature); equal rewards weigh the same,
+// at a low temperature only the best does; a prompt counts once whatever it has.
+func TestByReward(t *testing.T) {
+	row := func(reward float64, selected bool) *schemas.FusionExample {
+		r := &schemas.FusionExample{
+			ID: strings.Repeat("0", 32), Mode: schemas.ModeInference, Source: "s", PromptIDs: []int32{1}, TextIDs: []int32{2, 3}, Counts: []int32{1, 0}, Status: []int32{1, 0},
+			IDs: []int32{2}, LogProbs: []float32{-0.5}, Selected: selected, Weight: 1, Reward: &reward,
+		}
+		if math.IsNaN(reward) {
+			r.Reward = nil
+		}
+		return r
+	}
+	for name, c := range map[string]struct {
+		rows        []*schemas.FusionExample
+		by          bool
+		temperature float64
+		want        []float64
+	}{
+		"the selected one":  {[]*schemas.FusionExample{row(3, false), row(1, true)}, false, 1, []float64{1}},
+		"by reward":         {[]*schemas.FusionExample{row(3, false), row(1, true)}, true, 2, []float64{math.E / (math.E + 1), 1 / (math.E + 1)}},
+		"equal rewards":     {[]*schemas.FusionExample{row(3, false), row(3, true)}, true, 1, []float64{0.5, 0.5}},
+		"the best only":     {[]*schemas.FusionExample{row(3, false), row(1, true)}, true, 1e-3, []float64{1, 0}},
+		"one has no reward": {[]*schemas.FusionExample{row(math.NaN(), true), row(1, false)}, true, 1, []float64{1}},
+		"none has":          {[]*schemas.FusionExample{row(math.NaN(), true), row(math.NaN(), false)}, true, 1, []float64{1}},
+	} {
+		corpus := &corpus{byReward: c.by, temperature: c.temperature, maxLength: 20, vocabulary: 9}
+		examples, err := corpus.examples(c.rows, inference, true)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		_, g := collect([]prompt{{id: "p", examples: [modes][]*example{examples, nil}}}, flags{true, true})
+		sum, text := 0.0, 0.0
+		for i, e := range examples {
+			if i >= len(c.want) || math.Abs(e.weight-c.want[i]) > 1e-9 {
+				t.Errorf("%s: weight %d is %g, want %v", name, i, e.weight, c.want)
+			}
+			share, _ := g.shares(e, PerExample)
+			token, _ := g.shares(e, PerToken)
+			sum, text = sum+share*float64(e.Answers()), text+token*float64(e.Answers())
+		}
+		if len(examples) != len(c.want) || g.examples[inference] != 1 || math.Abs(sum-1) > 1e-9 || math.Abs(text-1) > 1e-9 {
+			t.Errorf("%s: %d examples, %d counted, shares add up to %g and %g", name, len(examples), g.examples[inference], sum, text)
 		}
 	}
 }

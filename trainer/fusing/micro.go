@@ -6,24 +6,27 @@ import (
 	"github.com/profuser/profuser/trainer/batch"
 )
 
-// global counts what a batch's losses are divided by: of each mode the examples, text tokens and taught positions.
+// global counts what a batch's losses are divided by: of each mode the prompts with examples, and of the examples by their
+// shares the text tokens and taught positions.
 type global struct {
 	examples [modes]int
-	tokens   [modes]int
-	taught   [modes]int
+	tokens   [modes]float64
+	taught   [modes]float64
 }
 
 // collect lists a batch's examples of the modes that weigh something, prompt by prompt, and counts them.
 func collect(prompts []prompt, needs flags) (examples []*example, g global) {
 	for _, p := range prompts {
-		for m, e := range p.examples {
-			if e == nil || !needs[m] {
+		for m, of := range p.examples {
+			if len(of) == 0 || !needs[m] {
 				continue
 			}
-			examples = append(examples, e)
 			g.examples[m]++
-			g.tokens[m] += e.Answers()
-			g.taught[m] += e.taught
+			for _, e := range of {
+				examples = append(examples, e)
+				g.tokens[m] += e.share * float64(e.Answers())
+				g.taught[m] += e.share * float64(e.taught)
+			}
 		}
 	}
 	return examples, g
@@ -34,10 +37,18 @@ func collect(prompts []prompt, needs flags) (examples []*example, g global) {
 //	example: weight/(n·N) and weight/(Σm·N);   token: weight over the mode's tokens and taught positions in the global batch
 func (g global) shares(e *example, normalize string) (text, teacher float64) {
 	if normalize == PerToken {
-		return e.weight / float64(g.tokens[e.mode]), e.weight / float64(max(1, g.taught[e.mode]))
+		return e.weight / g.tokens[e.mode], e.weight / teachers(g.taught[e.mode])
 	}
 	n := float64(g.examples[e.mode])
 	return e.weight / (float64(e.Answers()) * n), e.weight / (float64(max(1, e.taught)) * n)
+}
+
+// teachers is a number of taught positions to divide by: 1 where there are none.
+func teachers(n float64) float64 {
+	if n == 0 {
+		return 1
+	}
+	return n
 }
 
 // micro is a micro-batch ready for the graph.

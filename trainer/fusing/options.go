@@ -34,6 +34,9 @@ type Options struct {
 	Teaching objective.Teaching
 	// Normalize is PerExample or PerToken.
 	Normalize string
+	// ExampleWeights is Selected (the default, "") or ByReward; RewardTemperature is that of ByReward, positive.
+	ExampleWeights    string
+	RewardTemperature float64
 	// Stages of the training.
 	Stages []curriculum.Stage
 	// BatchPrompts is the number of prompts of a batch, positive.
@@ -74,6 +77,14 @@ const (
 	PerToken = "token"
 )
 
+// Which of a prompt's examples count, and how much.
+const (
+	// Selected takes the selected example of each mode.
+	Selected = "equal"
+	// ByReward takes all responses with a reward, weighted by softmax(reward / temperature): FuseRL's FuseSFT.
+	ByReward = "reward"
+)
+
 // defaultMicroPositions is what measures fastest on the Go backend.
 const defaultMicroPositions = 4096
 
@@ -88,6 +99,10 @@ func (o *Options) validate() error {
 	switch {
 	case o.Normalize != PerExample && o.Normalize != PerToken:
 		return fmt.Errorf("objective.normalize: %q; example and token are known", o.Normalize)
+	case o.ExampleWeights != "" && o.ExampleWeights != Selected && o.ExampleWeights != ByReward:
+		return fmt.Errorf("objective.example_weights: %q; equal and reward are known", o.ExampleWeights)
+	case o.ExampleWeights == ByReward && !(o.RewardTemperature > 0):
+		return fmt.Errorf("objective.reward_temperature: %g, must be positive", o.RewardTemperature)
 	case !(o.Beta >= 0):
 		return fmt.Errorf("objective.beta: %g, must not be negative", o.Beta)
 	case !(o.Holdout >= 0 && o.Holdout < 1):

@@ -1,9 +1,9 @@
 package fuse
 
 import (
-	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/align"
 	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/fusion/spelling"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/sink"
@@ -51,7 +51,7 @@ func reference(reference string, r *schemas.TeacherForcing, source int, selected
 // alignedText is a text in target tokens: its row without distributions, and these.
 type alignedText struct {
 	row schemas.FusionExample
-	advantage.Aligned
+	mixture.Aligned
 }
 
 // example aligns a text for the target and adds its row, or a reject.
@@ -69,7 +69,7 @@ func (s Step) example(out *output, p *schemas.Prompt, t text) error {
 }
 
 // fill puts distributions into a row, rounded as they are stored.
-func fill(row schemas.FusionExample, x advantage.Aligned) schemas.FusionExample {
+func fill(row schemas.FusionExample, x mixture.Aligned) schemas.FusionExample {
 	for i, lp := range x.Dist.LogProbs {
 		x.Dist.LogProbs[i] = dist.RoundBFloat16(lp)
 	}

@@ -1,10 +1,9 @@
 package fuse
 
 import (
-	"math"
-
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/benchmark"
+	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/sink"
 )
@@ -32,7 +31,7 @@ func (s Step) inference(out *output, p *schemas.Prompt, rows *part, stats []*adv
 	out.selections = append(out.selections, selection)
 	return s.each(selection, func(k int, selected bool) error {
 		g := rows.generations[k][p.ID]
-		return s.example(out, p, response(g, k, selected, meanScore(rows.scores(p.ID, g.Source)), selection.Margin, rows.targetReadings[k][p.ID]))
+		return s.example(out, p, response(g, k, selected, advantage.MeanScore(rows.scores(p.ID, g.Source)), selection.Margin, rows.targetReadings[k][p.ID]))
 	})
 }
 
@@ -90,7 +89,7 @@ func (s Step) training(out *output, p *schemas.Prompt, rows *part) error {
 
 // mixture writes the example of all sources' distributions averaged.
 func (s Step) mixture(out *output, p *schemas.Prompt, rows *part, readings []advantage.Reading, at []int) error {
-	var all []advantage.Aligned
+	var all []mixture.Aligned
 	var row schemas.FusionExample
 	for i, k := range at {
 		r := rows.readings[k][p.ID]
@@ -151,21 +150,4 @@ func candidate(selection schemas.Selection, name string) bool {
 		}
 	}
 	return false
-}
-
-// meanScore averages the scores that are there; nil without any.
-func meanScore(scores []float64) *float64 {
-	var sum float64
-	n := 0
-	for _, x := range scores {
-		if !math.IsNaN(x) {
-			sum += x
-			n++
-		}
-	}
-	if n == 0 {
-		return nil
-	}
-	sum /= float64(n)
-	return &sum
 }

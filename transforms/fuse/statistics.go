@@ -121,7 +121,7 @@ func (f *freezeFn) ProcessElement(ctx context.Context, sums []byte) error {
 	if err != nil {
 		return sink.Fault(err)
 	}
-	file := frozen{Models: f.Step.Rewards}
+	file := advantage.Statistics{Models: f.Step.Rewards}
 	if err := json.Unmarshal(sums, &file.Scores); err != nil {
 		return sink.Fault(err)
 	}
@@ -136,15 +136,6 @@ func (f *freezeFn) ProcessElement(ctx context.Context, sums []byte) error {
 		return sink.Fault(fmt.Errorf("writing %s: %w", f.Step.Statistics, err))
 	}
 	return nil
-}
-
-// frozen is the file of statistics.
-type frozen struct {
-	// Of is a digest of what the sums depend on: reward models, competitors, filters.
-	Of string `json:"of"`
-	// Models are the reward models' datasets, Scores their sums in the same order.
-	Models []string           `json:"models"`
-	Scores []*advantage.Stats `json:"scores"`
 }
 
 // statisticsOf is the digest of what the sums depend on.
@@ -166,7 +157,7 @@ func (s Step) readStatistics(ctx context.Context, store dataset.Store) ([]*advan
 	if err != nil {
 		return nil, fmt.Errorf("reading the statistics of scores: %w", err)
 	}
-	var f frozen
+	var f advantage.Statistics
 	if err := json.Unmarshal(b, &f); err != nil {
 		return nil, fmt.Errorf("reading %s: %w: run fuse with --refresh-stats, which makes it again", s.Statistics, err)
 	}

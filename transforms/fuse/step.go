@@ -9,6 +9,7 @@ import (
 
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/align"
+	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/inflight"
@@ -62,7 +63,7 @@ type Step struct {
 	Method  advantage.Inference
 	Measure string
 	// Average, if set, mixes the distributions of all readings instead of picking a winner.
-	Average *advantage.Average
+	Average *mixture.Average
 	// Alignment says how distributions are moved to the target's tokens.
 	Alignment Alignment
 	// KeepAll writes a row for every competitor, DropTargetWins none for prompts that the target wins.

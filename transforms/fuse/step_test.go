@@ -16,6 +16,7 @@ import (
 
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
@@ -374,7 +375,7 @@ func TestAverage(t *testing.T) {
 	url := t.TempDir()
 	s := step()
 	s.KeepAll = true
-	s.Average = &advantage.Average{Weights: advantage.WeightsCE, Temperature: 1, Measure: advantage.PerByte, Truncate: dist.Truncate{Mass: 1, TopK: 4}}
+	s.Average = &mixture.Average{Weights: mixture.WeightsCE, Temperature: 1, Measure: advantage.PerByte, Truncate: dist.Truncate{Mass: 1, TopK: 4}}
 	if err := inputs(t.Context(), url, 6, 6, s); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package advantage
+package mixture
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/schemas"
 )
@@ -24,7 +25,7 @@ type Average struct {
 	Weights string
 	// Temperature of WeightsCE, positive; required there.
 	Temperature float64
-	// Measure is the CE that the weights are made from: PerByte or PerToken; required.
+	// Measure is the CE that the weights are made from: advantage.PerByte or PerToken; required.
 	Measure string
 	// Truncate says which entries of the mixture are stored.
 	Truncate dist.Truncate
@@ -53,14 +54,14 @@ type Mixture struct {
 // always the text's token where a source has it; log-probs are rounded to bfloat16. The nats per byte are the mean over
 // all K sources by w.
 //
-// One source: its own distributions, truncated. No sources: ErrNone. Errors name the source: lengths that differ from
+// One source: its own distributions, truncated. No sources: advantage.ErrNone. Errors name the source: lengths that differ from
 // the text's, a cross-entropy that is not finite.
 //
 // Source: FuseLLM's AvgCE (arXiv 2401.10491, section 3.2: weights by MinCE's cross-entropy); spec/advantage.md. Different:
 // weights are renormalised at each position over the sources that know something there.
-func (a Average) Mix(readings []Reading, aligned []Aligned, text []int32) (Mixture, error) {
+func (a Average) Mix(readings []advantage.Reading, aligned []Aligned, text []int32) (Mixture, error) {
 	if len(readings) == 0 || len(readings) != len(aligned) {
-		return Mixture{}, fmt.Errorf("%w: %d readings and %d alignments to mix", ErrNone, len(readings), len(aligned))
+		return Mixture{}, fmt.Errorf("%w: %d readings and %d alignments to mix", advantage.ErrNone, len(readings), len(aligned))
 	}
 	exponents, err := a.exponents(readings)
 	if err != nil {
@@ -73,14 +74,20 @@ func (a Average) Mix(readings []Reading, aligned []Aligned, text []int32) (Mixtu
 	}
 	m := Mixture{}
 	m.Status = make([]int32, len(text))
-	all := softmax(exponents, func(int) bool { return true })
+	all := advantage.Softmax(exponents)
 	for k, r := range readings {
 		m.NatsPerByte += all[k] * r.Nats / float64(r.Bytes)
 	}
 	at := make([]int32, len(aligned))
 	var union []weighted
 	for t, token := range text {
-		weights := softmax(exponents, func(k int) bool { return aligned[k].Status[t] != schemas.StatusNone })
+		here := slices.Clone(exponents)
+		for k, x := range aligned {
+			if x.Status[t] == schemas.StatusNone {
+				here[k] = math.Inf(-1)
+			}
+		}
+		weights := advantage.Softmax(here)
 		union = union[:0]
 		for k, x := range aligned {
 			end := at[k] + x.Dist.Counts[t]
@@ -103,10 +110,10 @@ func (a Average) Mix(readings []Reading, aligned []Aligned, text []int32) (Mixtu
 }
 
 // exponents are what the softmax of the weights is taken of.
-func (a Average) exponents(readings []Reading) ([]float64, error) {
+func (a Average) exponents(readings []advantage.Reading) ([]float64, error) {
 	out := make([]float64, len(readings))
 	for k, r := range readings {
-		ce, err := r.value(a.Measure)
+		ce, err := r.Value(a.Measure)
 		if err != nil {
 			return nil, err
 		}
@@ -120,29 +127,6 @@ func (a Average) exponents(readings []Reading) ([]float64, error) {
 		}
 	}
 	return out, nil
-}
-
-// softmax of the exponents that take part; 0 for the others.
-func softmax(exponents []float64, takesPart func(k int) bool) []float64 {
-	out := make([]float64, len(exponents))
-	top, sum := math.Inf(-1), 0.0
-	for k, x := range exponents {
-		if takesPart(k) {
-			top = math.Max(top, x)
-		}
-	}
-	for k, x := range exponents {
-		if takesPart(k) {
-			out[k] = math.Exp(x - top)
-			sum += out[k]
-		}
-	}
-	for k := range out {
-		if sum > 0 {
-			out[k] /= sum
-		}
-	}
-	return out
 }
 
 // weighted is one entry of a mixture.
@@ -183,8 +167,8 @@ func (a Average) kept(entries []weighted, token int32) (ids []int32, logProbs []
 }
 
 // Select is the selection of a prompt whose sources are averaged: all readings are candidates, none wins.
-func (a Average) Select(id string, readings []Reading) (schemas.Selection, error) {
-	s, err := MinCE(id, readings, a.Measure)
+func (a Average) Select(id string, readings []advantage.Reading) (schemas.Selection, error) {
+	s, err := advantage.MinCE(id, readings, a.Measure)
 	s.Source, s.Margin = schemas.MixedSource, nil
 	return s, err
 }

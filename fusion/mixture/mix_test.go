@@ -1,4 +1,4 @@
-package advantage
+package mixture
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/schemas"
 )
@@ -46,13 +47,13 @@ func TestMixAgainstOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		positions, sources := rapid.IntRange(1, 6).Draw(t, "positions"), rapid.IntRange(1, 4).Draw(t, "sources")
 		text := rapid.SliceOfN(rapid.Int32Range(0, vocabulary-1), positions, positions).Draw(t, "text")
-		a := Average{Weights: rapid.SampledFrom([]string{WeightsCE, WeightsReward}).Draw(t, "weights"), Temperature: rapid.Float64Range(0.1, 3).Draw(t, "temperature"), Measure: PerByte, Truncate: everything}
-		var readings []Reading
+		a := Average{Weights: rapid.SampledFrom([]string{WeightsCE, WeightsReward}).Draw(t, "weights"), Temperature: rapid.Float64Range(0.1, 3).Draw(t, "temperature"), Measure: advantage.PerByte, Truncate: everything}
+		var readings []advantage.Reading
 		var aligned []Aligned
 		weight, weights, mean := make([]float64, sources), 0.0, 0.0
 		for k := range sources {
 			nats := rapid.Float64Range(0, 40).Draw(t, "nats")
-			readings = append(readings, Reading{Source: string(rune('a' + k)), Nats: nats, Bytes: 10, Tokens: 3})
+			readings = append(readings, advantage.Reading{Source: string(rune('a' + k)), Nats: nats, Bytes: 10, Tokens: 3})
 			aligned = append(aligned, drawAligned(t, positions))
 			weight[k] = math.Exp(-nats / 10 / a.Temperature)
 			if a.Weights == WeightsReward {
@@ -123,27 +124,27 @@ func TestMixTruncates(t *testing.T) {
 		{dist.Truncate{Mass: 1, TopK: 9, MinProb: 0.2}, []int32{3, 4, 6}},
 		{dist.Truncate{Mass: 1, TopK: 9}, []int32{3, 4, 5, 6}},
 	} {
-		a := Average{Weights: WeightsCE, Temperature: 1, Measure: PerToken, Truncate: c.t}
-		m, err := a.Mix([]Reading{{"a", 1, 1, 1}}, []Aligned{one}, []int32{6})
+		a := Average{Weights: WeightsCE, Temperature: 1, Measure: advantage.PerToken, Truncate: c.t}
+		m, err := a.Mix([]advantage.Reading{{Source: "a", Nats: 1, Bytes: 1, Tokens: 1}}, []Aligned{one}, []int32{6})
 		if err != nil || !slices.Equal(m.Dist.IDs, c.want) {
 			t.Errorf("%+v: %v (%v), want %v", c.t, m.Dist.IDs, err, c.want)
 		}
 	}
-	a := Average{Weights: WeightsCE, Temperature: 1, Measure: PerByte, Truncate: everything}
-	if _, err := a.Mix(nil, nil, nil); !errors.Is(err, ErrNone) {
+	a := Average{Weights: WeightsCE, Temperature: 1, Measure: advantage.PerByte, Truncate: everything}
+	if _, err := a.Mix(nil, nil, nil); !errors.Is(err, advantage.ErrNone) {
 		t.Errorf("no sources: %v", err)
 	}
-	if _, err := a.Mix([]Reading{{"a", 1, 1, 1}}, []Aligned{one}, []int32{1, 2}); err == nil {
+	if _, err := a.Mix([]advantage.Reading{{Source: "a", Nats: 1, Bytes: 1, Tokens: 1}}, []Aligned{one}, []int32{1, 2}); err == nil {
 		t.Error("a text of another length was mixed")
 	}
-	if _, err := a.Mix([]Reading{{"a", 1, 0, 1}}, []Aligned{one}, []int32{6}); err == nil {
+	if _, err := a.Mix([]advantage.Reading{{Source: "a", Nats: 1, Bytes: 0, Tokens: 1}}, []Aligned{one}, []int32{6}); err == nil {
 		t.Error("an infinite cross-entropy was mixed")
 	}
 	a.Temperature = 0
-	if _, err := a.Mix([]Reading{{"a", 1, 1, 1}}, []Aligned{one}, []int32{6}); err == nil {
+	if _, err := a.Mix([]advantage.Reading{{Source: "a", Nats: 1, Bytes: 1, Tokens: 1}}, []Aligned{one}, []int32{6}); err == nil {
 		t.Error("temperature 0 was taken")
 	}
-	if s, err := (Average{Measure: PerByte}).Select("p", []Reading{{"a", 1, 1, 1}, {"b", 2, 1, 1}}); err != nil || s.Source != schemas.MixedSource || s.Margin != nil || len(s.Candidates) != 2 {
+	if s, err := (Average{Measure: advantage.PerByte}).Select("p", []advantage.Reading{{Source: "a", Nats: 1, Bytes: 1, Tokens: 1}, {Source: "b", Nats: 2, Bytes: 1, Tokens: 1}}); err != nil || s.Source != schemas.MixedSource || s.Margin != nil || len(s.Candidates) != 2 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
