@@ -57,8 +57,9 @@ func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
 		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", target, true)
 		h.ConfigDigest = r.digest("crossentropy-responses", append([]string{target}, r.competitors()...)...)
 		f.ConfigDigest = h.ConfigDigest
+		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName))
 		step := crossentropy.Step{
-			Source: r.model(target), Responses: generationsName(name), Prompts: promptsName, Output: targetReadingsName(name), Footer: f, Truncate: r.truncate(),
+			Source: reader, Responses: generationsName(name), Prompts: promptsName, Output: targetReadingsName(name), Footer: f, Truncate: r.truncate(),
 		}
 		err := r.parts(ctx, "crossentropy-responses", promptsName, job{
 			label: "responses of " + name, inputs: []string{step.Responses}, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
