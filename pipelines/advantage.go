@@ -56,7 +56,7 @@ func (r *Run) targetReads() bool {
 // crossEntropyResponses lets the target read every response, if the method needs it.
 func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
 	if !r.targetReads() {
-		r.say("%-24s methods %s and %s do not need it", "crossentropy-responses", r.config.Advantage.Inference.Method, r.config.Align.Method)
+		r.say("%-24s method %s does not need it", "crossentropy-responses", r.config.Advantage.Inference.Method)
 		return nil
 	}
 	defer closing(&err, crossentropy.Models.Close)

@@ -59,7 +59,7 @@ var explained = map[string]string{
 	"generate":               "Let the target and every source answer every prompt (generations/<source>/)",
 	"reward":                 "Let every reward model score every answer (rewards/<reward model>/)",
 	"crossentropy":           "Teacher-force the target and every source on the references (crossentropy/<source>/)",
-	"crossentropy-responses": "Let the target read every answer, for advantage.inference.method perplexity and nothing else (crossentropy-responses/<source>/)",
+	"crossentropy-responses": "Let the target read every answer, for advantage.inference.method perplexity, for align.method transport, and nothing else (crossentropy-responses/<source>/)",
 	"fuse":                   "Pick the winners and align their distributions to the target's tokens (selections/, fusion/)",
 	"evaluate":               "Answer the held-out items with the target, the sources and, once trained, the fused model (evaluation/)",
 }
