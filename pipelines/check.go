@@ -133,6 +133,15 @@ func (r *Run) open(ctx context.Context, name string) (*dataset.Dataset, error) {
 	return d, nil
 }
 
+// rows is a committed dataset's number of rows, 0 if it is not there: the job that reads it will say so.
+func (r *Run) rows(ctx context.Context, name string) int64 {
+	d, err := dataset.Open(ctx, r.store, name)
+	if err != nil {
+		return 0
+	}
+	return d.Manifest.Rows
+}
+
 // localPath is a key's file when the store is a local folder.
 func (r *Run) localPath(key string) (string, bool) {
 	if strings.Contains(r.store.URL(), "://") {

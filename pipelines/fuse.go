@@ -32,9 +32,10 @@ func (r *Run) fuse(ctx context.Context) error {
 	step := fuse.Step{
 		Target: r.model(c.Target.Model), Context: target.context, Prompts: promptsName, Selections: selectionsName,
 		Inference: fusionName(schemas.ModeInference), Training: fusionName(schemas.ModeTraining), Statistics: statisticsName,
-		Footer:  dataset.Footer{ConfigDigest: h.ConfigDigest, TargetTokenizer: h.TargetTokenizer, ChatTemplate: h.ChatTemplate, CreatedBy: createdBy},
-		Method:  r.method(),
-		Average: r.average(), Measure: c.Advantage.CrossEntropy, KeepAll: c.Fuse.Keep == "all", DropTargetWins: c.Fuse.TargetWins == "drop",
+		Footer:    dataset.Footer{ConfigDigest: h.ConfigDigest, TargetTokenizer: h.TargetTokenizer, ChatTemplate: h.ChatTemplate, CreatedBy: createdBy},
+		Method:    r.method(),
+		Alignment: r.alignment(h.ConfigDigest),
+		Average:   r.average(), Measure: c.Advantage.CrossEntropy, KeepAll: c.Fuse.Keep == "all", DropTargetWins: c.Fuse.TargetWins == "drop",
 	}
 	var inputs []string
 	for _, name := range r.competitors() {
@@ -43,7 +44,7 @@ func (r *Run) fuse(ctx context.Context) error {
 			Model: r.model(name), Generations: generationsName(name), CrossEntropy: crossEntropyName(name),
 			Competes: name != c.Target.Model || c.Target.Compete,
 		}
-		if r.perplexity() {
+		if r.targetReads() {
 			source.TargetReadings = targetReadingsName(name)
 			inputs = append(inputs, source.TargetReadings)
 		}
@@ -64,11 +65,9 @@ func (r *Run) fuse(ctx context.Context) error {
 			return err
 		}
 	}
-	before := func(s beam.Scope, url string, parts beam.PCollection) { fuse.Statistics(s, step, url, parts) }
-	if frozen, err := r.store.Exists(ctx, statisticsName); err != nil {
+	before, err := r.beforeFuse(ctx, step)
+	if err != nil {
 		return err
-	} else if frozen {
-		before = nil
 	}
 	return r.parts(ctx, "fuse", promptsName, job{
 		label: "fuse", inputs: inputs, outputs: outputs, maxRejects: c.Fuse.MaxRejects, before: before,
@@ -104,7 +103,8 @@ func (r *Run) evaluate(ctx context.Context) (err error) {
 		if name == fusedName {
 			record = "evaluate-fused"
 		}
-		step := evaluate.Step{Model: r.model(name), Items: itemsName, Output: evaluationName(name), Footer: f, MaxNewTokens: e.MaxNewTokens}
+		model := tolerating(r.model(name), e.MaxRejects, r.rows(ctx, itemsName))
+		step := evaluate.Step{Model: model, Items: itemsName, Output: evaluationName(name), Footer: f, MaxNewTokens: e.MaxNewTokens}
 		err := r.parts(ctx, record, itemsName, job{
 			label: label, outputs: []output{{step.Output, h}}, maxRejects: e.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {

@@ -8,6 +8,7 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/engine"
+	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
 	"github.com/profuser/profuser/transforms/inflight"
@@ -43,6 +44,20 @@ type reader struct{ inProcess }
 func (m reader) Score(ctx context.Context, r crossentropy.Request) (crossentropy.Reading, error) {
 	s, err := m.Engine.Score(ctx, engine.ScoreRequest{PromptIDs: r.PromptIDs, TextIDs: r.TextIDs, Truncate: r.Truncate})
 	return crossentropy.Reading{TokenLogProbs: s.TokenLogProbs, TextRank: s.TextRank, Dist: s.Dist}, err
+}
+
+type rewarder struct{ inProcess }
+
+func (m rewarder) Reward(ctx context.Context, r reward.Request) (float64, error) {
+	return m.Engine.Reward(ctx, r.IDs)
+}
+
+func (m rewarder) Rewards(ctx context.Context, requests []reward.Request) ([]float64, error) {
+	var conversations [][]int32
+	for _, r := range requests {
+		conversations = append(conversations, r.IDs)
+	}
+	return m.Engine.RewardAll(ctx, conversations)
 }
 
 // engines shares one engine between the views of a model.
@@ -108,9 +123,14 @@ func UseEngines() {
 	})
 	reward.Models.Use(func(ctx context.Context, m inflight.Model) (reward.Rewarder, error) {
 		if m.Endpoint.URLs != "" {
-			return connect(ctx, m)
+			s, err := connect(ctx, m)
+			if serving.RewardAPI(m.Endpoint.Reward).ReadsText() {
+				return remoteJudge{s.Model}, err
+			}
+			return remoteRewarder{s}, err
 		}
-		return acquire(m)
+		p, err := acquire(m)
+		return rewarder{p}, err
 	})
 }
 
@@ -121,7 +141,7 @@ func (r *Run) model(name string) inflight.Model {
 		return served(m)
 	}
 	return inflight.Model{
-		Name: name, Dir: m.Path, Backend: engine.DefaultBackend, Concurrency: concurrency,
+		Name: name, Dir: m.Path, Backend: m.Backend, Concurrency: concurrency,
 		ChatTemplate: auto(m.ChatTemplate), EndOfTurn: auto(m.EndOfTurn), BOS: auto(m.BOS),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -205,11 +206,11 @@ func TestRefusals(t *testing.T) {
 }
 
 // TestPerplexityAndAverage: the target reads every response before winners are picked by it, references are mixtures,
-// and every source's row is kept.
+// and every source's row is kept; distributions are transported to what the target read.
 func TestPerplexityAndAverage(t *testing.T) {
 	dir := project(t)
 	out := filepath.Join(dir, "out")
-	set := []string{"advantage.inference.method=perplexity", "advantage.training.method=average", "fuse.keep=all"}
+	set := []string{"advantage.inference.method=perplexity", "advantage.training.method=average", "fuse.keep=all", "align.method=transport", "align.fallback=next"}
 	if _, err := run(t, t.Context(), dir, out, set, pipelines.Steps[:6]...); err != nil {
 		t.Fatal(err)
 	}
@@ -234,8 +235,41 @@ func TestPerplexityAndAverage(t *testing.T) {
 	rows := map[string]int{}
 	for _, x := range read[schemas.FusionExample](t, out, "fusion/training") {
 		rows[x.Source]++
+		if x.Source == "sage" && (slices.Contains(x.Status, schemas.StatusInner) || slices.Contains(x.Status, schemas.StatusNone) || !slices.Contains(x.Status, schemas.StatusExact)) {
+			t.Errorf("%s has statuses %v", x.ID, x.Status)
+		}
+	}
+	if maps, err := filepath.Glob(filepath.Join(out, "vocabularies", "min_edit_distance-*.map")); err != nil || len(maps) != 2 {
+		t.Errorf("vocabulary maps %v, %v", maps, err)
 	}
 	if rows["target"] != 8 || rows["sage"] != 8 || rows[schemas.MixedSource] != 8 {
 		t.Errorf("rows of training mode by source: %v", rows)
+	}
+}
+
+// TestStatisticsAlignment counts over the corpus once, before the first fuse, and maps by the counts.
+func TestStatisticsAlignment(t *testing.T) {
+	dir := project(t)
+	out := filepath.Join(dir, "out")
+	set := []string{"align.method=statistics", "fuse.keep=all"}
+	if _, err := run(t, t.Context(), dir, out, set, pipelines.Steps[:6]...); err != nil {
+		t.Fatal(err)
+	}
+	counts, err := filepath.Glob(filepath.Join(out, "vocabularies", "counts-*", "*.counts"))
+	if err != nil || len(counts) != 2 {
+		t.Errorf("counts %v, %v", counts, err)
+	}
+	copied := 0
+	for _, x := range read[schemas.FusionExample](t, out, "fusion/inference") {
+		for _, status := range x.Status {
+			if status == schemas.StatusExact {
+				copied++
+			} else if status != schemas.StatusNone {
+				t.Errorf("%s has status %d", x.ID, status)
+			}
+		}
+	}
+	if copied == 0 {
+		t.Error("nothing was copied")
 	}
 }

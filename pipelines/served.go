@@ -8,12 +8,15 @@ import (
 	"strings"
 
 	"github.com/profuser/profuser/internal/config"
+	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/models/serving/transport"
+	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
 	"github.com/profuser/profuser/transforms/inflight"
+	"github.com/profuser/profuser/transforms/reward"
 )
 
 // remote puts a served model behind the interfaces that the steps declare.
@@ -22,12 +25,7 @@ type remote struct {
 	*conversation
 }
 
-// Reward implements reward.Rewarder.
-func (m remote) Reward(ctx context.Context, ids []int32) (float64, error) {
-	return m.RewardIDs(ctx, ids)
-}
-
-// remoteWriter and remoteReader are the other two views.
+// remoteWriter, remoteReader, remoteRewarder and remoteJudge are its views.
 type remoteWriter struct{ remote }
 
 func (m remoteWriter) Generate(ctx context.Context, r generate.Request) (generate.Answer, error) {
@@ -42,6 +40,21 @@ func (m remoteReader) Score(ctx context.Context, r crossentropy.Request) (crosse
 	return crossentropy.Reading{TokenLogProbs: s.TokenLogProbs, TextRank: s.TextRank, Dist: s.Dist}, err
 }
 
+type remoteRewarder struct{ remote }
+
+func (m remoteRewarder) Reward(ctx context.Context, r reward.Request) (float64, error) {
+	return m.Model.Reward(ctx, serving.RewardRequest{Messages: r.Messages, Text: r.Text, IDs: r.IDs})
+}
+
+// remoteJudge is a rewarder that reads texts: its server renders them and knows what is too long.
+type remoteJudge struct{ *serving.Model }
+
+func (remoteJudge) Conversation([]schemas.Message, string) ([]int32, error) { return nil, nil }
+
+func (m remoteJudge) Reward(ctx context.Context, r reward.Request) (float64, error) {
+	return m.Model.Reward(ctx, serving.RewardRequest{Messages: r.Messages, Text: r.Text})
+}
+
 // served is the step's description of a model with an endpoint.
 func served(m config.Model) inflight.Model {
 	e := m.Endpoint
@@ -49,30 +62,44 @@ func served(m config.Model) inflight.Model {
 		Name: m.Name, Dir: m.Tokenizer, Concurrency: e.Concurrency * len(e.URLs),
 		ChatTemplate: auto(m.ChatTemplate), EndOfTurn: auto(m.EndOfTurn), BOS: auto(m.BOS),
 		Endpoint: inflight.Endpoint{
-			URLs: strings.Join(e.URLs, " "), Model: e.Model, Kind: e.Kind, Reward: e.Reward, Cache: e.Cache,
-			Concurrency: e.Concurrency, Timeout: e.Timeout, Context: int(m.Context),
+			URLs: strings.Join(e.URLs, " "), Model: e.Model, Kind: e.Kind, Reward: e.Reward, Criteria: e.Criteria, Cache: e.Cache,
+			Concurrency: e.Concurrency, Timeout: e.Timeout, MaxWait: e.MaxWait, Attempts: e.Attempts, Context: int(m.Context),
 		},
 	}
 }
 
+// fewestFailures of a server do not end a step early: there is hardly anything left to save.
+const fewestFailures = 100
+
+// tolerating is the model for a step with at most records calls: a served one gives up when so many have failed that
+// the step must fail on its rejects, instead of rejecting all that is left.
+func tolerating(m inflight.Model, maxRejects float64, records int64) inflight.Model {
+	if m.Endpoint.URLs != "" {
+		m.Endpoint.MaxFailures = max(fewestFailures, int64(maxRejects*float64(records)))
+	}
+	return m
+}
+
 // connect opens a served model. The key comes from the environment of this process.
-func connect(ctx context.Context, m inflight.Model) (remote, error) {
-	format, err := chat.Load(m.Dir, formatOptions(m))
-	if err != nil {
-		return remote{}, err
-	}
+func connect(ctx context.Context, m inflight.Model) (r remote, err error) {
 	e := m.Endpoint
-	o := serving.Options{
-		Name: m.Name, Model: e.Model, Kind: e.Kind, Format: format, Context: e.Context, Reward: serving.RewardAPI(e.Reward),
-		Transport: transport.Options{URLs: strings.Fields(e.URLs), Key: os.Getenv(serving.KeyVariable), Concurrency: e.Concurrency, Timeout: e.Timeout},
-	}
-	if e.Cache != "" {
-		if o.Transport.Cache, err = transport.OpenCache(e.Cache); err != nil {
-			return remote{}, err
+	if m.Dir != "" {
+		if r.conversation, err = chat.Load(m.Dir, formatOptions(m)); err != nil {
+			return r, err
 		}
 	}
-	s, err := serving.Open(ctx, o)
-	return remote{s, format}, err
+	cache, err := openCache(ctx, e.Cache)
+	if err != nil {
+		return r, err
+	}
+	r.Model, err = serving.Open(ctx, serving.Options{
+		Name: m.Name, Model: e.Model, Kind: e.Kind, Format: r.conversation, Context: e.Context, Reward: serving.RewardAPI(e.Reward), Criteria: e.Criteria, MaxFailures: e.MaxFailures,
+		Transport: transport.Options{
+			URLs: strings.Fields(e.URLs), Key: os.Getenv(serving.KeyVariable), Cache: cache,
+			Concurrency: e.Concurrency, Timeout: e.Timeout, MaxWait: e.MaxWait, Attempts: e.Attempts,
+		},
+	})
+	return r, err
 }
 
 // checkServed asks a model's server for everything that the run will, once and small, and takes the digest of what
@@ -87,13 +114,52 @@ func (r *Run) checkServed(ctx context.Context, m inflight.Model, reward bool) (e
 	if err := s.Check(ctx, need); err != nil {
 		return err
 	}
-	digest, err := digestModel(m.Dir)
-	if err != nil {
-		return fmt.Errorf("model %s: %w", m.Name, err)
+	found := checkedModel{context: s.Context()}
+	parts := []string{"", m.Endpoint.Model, m.Endpoint.Kind}
+	if m.Dir != "" {
+		if parts[0], err = digestModel(m.Dir); err != nil {
+			return fmt.Errorf("model %s: %w", m.Name, err)
+		}
+		found.fingerprint, found.template = s.Format().Tokenizer().Fingerprint(), s.Format().Digest()
 	}
-	r.checked[m.Name] = checkedModel{
-		fingerprint: s.Format().Tokenizer().Fingerprint(), template: s.Format().Digest(), context: s.Context(),
-		digest: strings.Join([]string{digest, m.Endpoint.Model, m.Endpoint.Kind}, "\x1f"),
+	if reward && serving.RewardAPI(m.Endpoint.Reward) == serving.Judge {
+		for _, message := range serving.JudgeMessages(m.Endpoint.Criteria, serving.RewardRequest{}) {
+			parts = append(parts, message.Content)
+		}
 	}
+	found.digest = strings.Join(parts, "\x1f")
+	r.checked[m.Name] = found
 	return nil
+}
+
+// openCache opens the response cache at a local folder or bucket; nil for "".
+func openCache(ctx context.Context, url string) (*transport.Cache, error) {
+	switch {
+	case url == "":
+		return nil, nil
+	case !strings.Contains(url, "://"):
+		return transport.NewCache(transport.Directory(url)), nil
+	}
+	store, err := dataset.OpenStore(ctx, url)
+	if err != nil {
+		return nil, fmt.Errorf("endpoint.cache: %w", err)
+	}
+	return transport.NewCache(replies{store}), nil
+}
+
+// replies is a run's kind of store as a cache's: what is written again replaces what is there.
+type replies struct{ dataset.Store }
+
+// Write implements transport.Store.
+func (r replies) Write(ctx context.Context, key string, data []byte) error {
+	err := r.Create(ctx, key, data)
+	if errors.Is(err, dataset.ErrExists) { // damaged, or another process was as fast
+		if err = r.Remove(ctx, key); err == nil {
+			err = r.Create(ctx, key, data)
+		}
+	}
+	if errors.Is(err, dataset.ErrExists) {
+		return nil // another process was faster this time; replies to one request are as good as each other
+	}
+	return err
 }

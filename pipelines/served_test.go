@@ -2,6 +2,7 @@ package pipelines_test
 
 import (
 	"fmt"
+	"io"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -38,17 +39,22 @@ func serve(t *testing.T, name string) string {
 // runReal makes steps with the models of the configuration.
 func runReal(t *testing.T, file, out string, steps ...string) error {
 	t.Helper()
-	c, err := config.Load(file, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Out = out
-	var printed strings.Builder
-	r, err := pipelines.New(t.Context(), c, &printed)
+	r, err := prepare(t, file, out)
 	if err != nil {
 		return err
 	}
 	return r.Do(t.Context(), steps...)
+}
+
+// prepare checks what a run needs; set are --set options.
+func prepare(t *testing.T, file, out string, set ...string) (*pipelines.Run, error) {
+	t.Helper()
+	c, err := config.Load(file, set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Out = out
+	return pipelines.New(t.Context(), c, io.Discard)
 }
 
 // TestServedModels makes everything with models in the process, and again with the same models over HTTP: the rows must

@@ -78,11 +78,12 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 func (r *Run) generate(ctx context.Context) (err error) {
 	defer closing(&err, generate.Models.Close)
 	g := r.config.Generate
+	rows := r.rows(ctx, promptsName)
 	for _, name := range r.competitors() {
 		h, f := r.describe(schemas.GenerationSchema, "generate", name, true)
 		step := generate.Step{
-			Source: r.model(name), Prompts: promptsName, Output: generationsName(name), Footer: f, Temperature: g.Temperature, TopP: g.TopP,
-			MaxNewTokens: g.MaxNewTokens, Samples: g.Samples, Seed: r.config.Seed, Truncate: r.truncate(),
+			Source: tolerating(r.model(name), g.MaxRejects, rows*int64(g.Samples)), Prompts: promptsName, Output: generationsName(name), Footer: f,
+			Temperature: g.Temperature, TopP: g.TopP, MaxNewTokens: g.MaxNewTokens, Samples: g.Samples, Seed: r.config.Seed, Truncate: r.truncate(),
 		}
 		err := r.parts(ctx, "generate", promptsName, job{
 			label: "generate " + name, outputs: []output{{step.Output, h}}, maxRejects: g.MaxRejects,
@@ -104,9 +105,11 @@ func (r *Run) reward(ctx context.Context) (err error) {
 	for _, name := range r.competitors() {
 		generations = append(generations, generationsName(name))
 	}
+	rows := r.rows(ctx, promptsName) * int64(len(generations))
 	for _, name := range r.config.Reward.Models {
 		h, f := r.describe(schemas.RewardSchema, "reward", name, false)
-		step := reward.Step{Judge: r.model(name), Prompts: promptsName, Generations: generations, Output: rewardsName(name), Footer: f}
+		judge := tolerating(r.model(name), r.config.Reward.MaxRejects, rows)
+		step := reward.Step{Judge: judge, Prompts: promptsName, Generations: generations, Output: rewardsName(name), Footer: f}
 		err := r.parts(ctx, "reward", promptsName, job{
 			label: "reward " + name, inputs: generations, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
@@ -125,7 +128,8 @@ func (r *Run) crossEntropy(ctx context.Context) (err error) {
 	defer closing(&err, crossentropy.Models.Close)
 	for _, name := range r.competitors() {
 		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", name, true)
-		step := crossentropy.Step{Source: r.model(name), Prompts: promptsName, Output: crossEntropyName(name), Footer: f, Truncate: r.truncate()}
+		source := tolerating(r.model(name), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName))
+		step := crossentropy.Step{Source: source, Prompts: promptsName, Output: crossEntropyName(name), Footer: f, Truncate: r.truncate()}
 		err := r.parts(ctx, "crossentropy", promptsName, job{
 			label: "crossentropy " + name, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {

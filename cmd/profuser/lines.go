@@ -16,40 +16,77 @@ import (
 )
 
 // maxLine bounds a line of standard input, in bytes.
-const maxLine = 64 << 20
+const maxLine = 1 << 30
+
+// lines gives every line of a named input that is not blank to work, with its number; an error of work ends it.
+func lines(name string, in io.Reader, work func(n int, line []byte) error) error {
+	scanner := bufio.NewScanner(in)
+	scanner.Buffer(make([]byte, 64<<10), maxLine)
+	n := 0
+	for scanner.Scan() {
+		n++
+		if len(bytes.TrimSpace(scanner.Bytes())) == 0 {
+			continue
+		}
+		if err := work(n, scanner.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := scanner.Err(); err != nil {
+		return fmt.Errorf("%s, line %d: %w", name, n+1, err)
+	}
+	return nil
+}
 
 // eachLine gives every line of standard input that is not blank to work, and writes what work made of it: whole or,
 // after an error, which names the line, not at all.
 func eachLine(cmd *cobra.Command, work func(line []byte, out io.Writer) error) error {
-	in := bufio.NewScanner(cmd.InOrStdin())
-	in.Buffer(make([]byte, 64<<10), maxLine)
+	return writeLines(cmd, work, func(err error) error { return err })
+}
+
+// eachRow is eachLine that goes on after an error: it is told on standard error, and the last error says how many there
+// were.
+func eachRow(cmd *cobra.Command, work func(line []byte, out io.Writer) error) error {
+	done, rejected := 0, 0
+	err := writeLines(cmd, func(line []byte, out io.Writer) error {
+		err := work(line, out)
+		if err == nil {
+			done++
+		}
+		return err
+	}, func(err error) error {
+		rejected++
+		_, err = fmt.Fprintln(cmd.ErrOrStderr(), "profuser: "+strings.ReplaceAll(err.Error(), "\n", "; "))
+		return err
+	})
+	if err == nil && rejected > 0 {
+		err = fmt.Errorf("%d of %d rows were rejected", rejected, done+rejected)
+	}
+	return err
+}
+
+// writeLines is the work of eachLine and eachRow: an error in a line is what fault makes of it, nil to go on.
+func writeLines(cmd *cobra.Command, work func(line []byte, out io.Writer) error, fault func(error) error) error {
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	var whole bytes.Buffer
-	n := 0
-	fail := func(err error) error { return errors.Join(out.Flush(), err) }
-	for in.Scan() {
-		n++
-		if len(bytes.TrimSpace(in.Bytes())) == 0 {
-			continue
-		}
-		if !utf8.Valid(in.Bytes()) {
-			return fail(fmt.Errorf("standard input, line %d: is not UTF-8", n))
-		}
+	err := lines("standard input", cmd.InOrStdin(), func(n int, line []byte) error {
 		whole.Reset()
-		if err := work(in.Bytes(), &whole); err != nil {
-			return fail(fmt.Errorf("standard input, line %d: %w", n, explain(err)))
+		err := errors.New("is not UTF-8")
+		if utf8.Valid(line) {
+			err = work(line, &whole)
+		}
+		if err != nil {
+			if err := out.Flush(); err != nil {
+				return err
+			}
+			return fault(fmt.Errorf("standard input, line %d: %w", n, explain(err)))
 		}
 		if _, err := out.Write(whole.Bytes()); err != nil {
 			return err
 		}
-		if cmd.Context().Err() != nil {
-			return fail(cmd.Context().Err())
-		}
-	}
-	if err := in.Err(); err != nil {
-		return fail(fmt.Errorf("standard input, line %d: %w", n+1, err))
-	}
-	return out.Flush()
+		return cmd.Context().Err()
+	})
+	return errors.Join(out.Flush(), err)
 }
 
 // explain names the field of a fault in JSON.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/probe"
+	"github.com/profuser/profuser/models/processor"
 )
 
 // modelFlags choose one model, for commands without a configuration.
@@ -24,7 +25,7 @@ func (f *modelFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.dir, "model", "", "the model's directory: config.json, tokenizer.json, weights")
 	c.Flags().StringVar(&f.options.Format.ChatTemplate, "chat-template", "auto", "the model's own template, or chatml, llama-2, vicuna")
 	c.Flags().StringVar(&f.options.Format.EndOfTurn, "end-of-turn", "auto", "the token that ends an answer")
-	c.Flags().StringVar(&f.options.Backend, "backend", engine.DefaultBackend, "what computes, a GoMLX configuration")
+	c.Flags().StringVar(&f.options.Backend, "backend", processor.Default, "what computes: "+processor.Default+", or xla:/path/to/plugin.so in a binary of make build-xla")
 }
 
 // use opens the model for work and closes it after.

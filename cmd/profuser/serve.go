@@ -15,13 +15,14 @@ import (
 
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/engine"
+	"github.com/profuser/profuser/models/processor"
 	"github.com/profuser/profuser/models/serving/server"
 )
 
 // serving is what profuser serve is told.
 type serving struct {
-	model, name, host, template string
-	port                        int
+	model, name, host, template, backend string
+	port                                 int
 }
 
 // newServe answers over HTTP with one model.
@@ -40,6 +41,7 @@ func newServe() *cobra.Command {
 	c.Flags().IntVar(&s.port, "port", 8000, "the port to listen on; 0 takes a free one")
 	c.Flags().StringVar(&s.host, "host", "127.0.0.1", "the address to listen on")
 	c.Flags().StringVar(&s.name, "name", "", "the model's name in requests (default: the directory's)")
+	c.Flags().StringVar(&s.backend, "backend", processor.Default, "what computes: "+processor.Default+", or xla:/path/to/plugin.so in a binary of make build-xla")
 	c.Flags().StringVar(&s.template, "chat-template", "", "a built-in chat template instead of the directory's own")
 	_ = c.MarkFlagRequired("model") // it is a flag of this command
 	return c
@@ -59,7 +61,7 @@ func (s serving) run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	e, err := engine.Open(s.model, engine.Options{Format: format})
+	e, err := engine.Open(s.model, engine.Options{Backend: s.backend, Format: format})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

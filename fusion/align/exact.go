@@ -31,7 +31,8 @@ const (
 )
 
 // NewExact prepares alignment from source to target. sourceStops are all ids that end the source's turn: their mass
-// adds up on targetEndOfTurn, the special token that the target's template puts after an answer. Fingerprints are those
+// adds up on targetEndOfTurn, the special token that the target's template puts after an answer; -1: none is known, their
+// mass goes to the rest. Fingerprints are those
 // of the id → bytes tables; where both are equal and not empty, texts with equal ids are copied unchanged.
 func NewExact(source Source, sourceStops []int32, sourceFingerprint string, target Target, targetEndOfTurn int32, targetFingerprint string) *Exact {
 	e := &Exact{
@@ -49,7 +50,10 @@ func NewExact(source Source, sourceStops []int32, sourceFingerprint string, targ
 	}
 	for _, id := range sourceStops {
 		if id >= 0 && int(id) < len(e.kinds) {
-			e.kinds[id] = stop
+			e.kinds[id] = silent
+			if targetEndOfTurn >= 0 {
+				e.kinds[id] = stop
+			}
 		}
 	}
 	e.walks.New = func() any { return new(walk) }
@@ -97,7 +101,7 @@ func (e *Exact) kind(id int32) kind {
 //
 // Source: spec/alignment.md §2. Different from FuseLLM and FuseChat: no edit distances, no one-hot positions.
 func (e *Exact) Align(text []byte, source Tokens, d dist.Sparse, textRank []int32, target Tokens) (Aligned, error) {
-	if err := e.check(text, source, d, textRank, target); err != nil {
+	if err := checkInput(text, source, d, textRank, target, e.target.Size()); err != nil {
 		return Aligned{}, fmt.Errorf("aligning a text of %d bytes: %w", len(text), err)
 	}
 	if e.sameTokenizer && slices.Equal(source.IDs, target.IDs) {
@@ -126,8 +130,14 @@ func (e *Exact) Align(text []byte, source Tokens, d dist.Sparse, textRank []int3
 	return w.out, nil
 }
 
-// check refuses input that breaks the contract of Align; entries are checked as they are read.
-func (e *Exact) check(text []byte, source Tokens, d dist.Sparse, textRank []int32, target Tokens) error {
+// AlignBeside is Align: exact alignment does not need the target's own distributions.
+func (e *Exact) AlignBeside(text []byte, source Tokens, d dist.Sparse, textRank []int32, target Tokens, _ dist.Sparse) (Aligned, error) {
+	return e.Align(text, source, d, textRank, target)
+}
+
+// checkInput refuses input that breaks the contract of Align, for a target vocabulary of size tokens; entries are checked
+// as they are read.
+func checkInput(text []byte, source Tokens, d dist.Sparse, textRank []int32, target Tokens, size int) error {
 	if err := source.validate("source", len(text)); err != nil {
 		return err
 	}
@@ -142,8 +152,8 @@ func (e *Exact) check(text []byte, source Tokens, d dist.Sparse, textRank []int3
 		return fmt.Errorf("the source's distributions hold %d ids and %d log-probs: want as many of each", len(d.IDs), len(d.LogProbs))
 	}
 	for i, id := range target.IDs {
-		if id < 0 || int(id) >= e.target.Size() {
-			return fmt.Errorf("target token %d has id %d: the target's tokenizer has 0 to %d", i, id, e.target.Size()-1)
+		if id < 0 || int(id) >= size {
+			return fmt.Errorf("target token %d has id %d: the target's tokenizer has 0 to %d", i, id, size-1)
 		}
 	}
 	if target.Closed != source.Closed {

@@ -300,7 +300,10 @@ func TestInvariants(t *testing.T) {
 				continue
 			}
 			var sum float64
-			for k := range ids {
+			for k, id := range ids {
+				if id < 0 || int(id) >= len(x.target) {
+					t.Fatalf("position %d: id %d is not the target's", i, id)
+				}
 				sum += math.Exp(float64(lps[k]))
 			}
 			if sum > 1+1e-6 {
@@ -380,7 +383,7 @@ func TestSameVocabularyIsCopied(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(x.d.IDs, got.Dist.IDs); d != "" {
+		if d := cmp.Diff(x.d, got.Dist); d != "" {
 			t.Fatal(d)
 		}
 		for i, s := range got.Status {

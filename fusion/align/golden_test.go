@@ -14,11 +14,11 @@ import (
 	"github.com/profuser/profuser/schemas"
 )
 
-// vocabulary gives ids to strings in the order of their first use; </s> is special and has id 0.
-type vocabulary struct{ toy }
+// lexicon gives ids to strings in the order of their first use; </s> is special and has id 0.
+type lexicon struct{ toy }
 
-func (v *vocabulary) Special(id int32) bool { return id == 0 }
-func (v *vocabulary) id(token string) int32 {
+func (v *lexicon) Special(id int32) bool { return id == 0 }
+func (v *lexicon) id(token string) int32 {
 	if token == "</s>" {
 		return 0
 	}
@@ -32,7 +32,7 @@ func (v *vocabulary) id(token string) int32 {
 	return int32(len(v.toy) - 1)
 }
 
-func (v *vocabulary) name(id int32) string {
+func (v *lexicon) name(id int32) string {
 	if id == 0 {
 		return "</s>"
 	}
@@ -61,14 +61,14 @@ func quoted(t *testing.T, line string) (words []string) {
 // scene is one golden case: see testdata/exact.txt.
 type scene struct {
 	text           []byte
-	source, target vocabulary
+	source, target lexicon
 	s, t           Tokens
 	d              dist.Sparse
 	rank           []int32
 }
 
 // token adds a token that begins at byte `at` and gives the byte after it.
-func (k *Tokens) token(v *vocabulary, word string, at int) int {
+func (k *Tokens) token(v *lexicon, word string, at int) int {
 	id := v.id(word)
 	k.IDs, k.Starts, k.Closed = append(k.IDs, id), append(k.Starts, int32(at)), id == 0
 	if id == 0 {

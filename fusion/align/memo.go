@@ -45,16 +45,26 @@ func (m *memo) tokens(v int32) []int32 {
 	return tokens
 }
 
-// tokensAfter gives the target tokens of prefix + bytes(v)[cut:]; the result is shared and must not be changed.
-func (m *memo) tokensAfter(prefix []byte, cut int, v int32) []int32 {
+// known puts into found [alternatives] what is remembered of the alternatives that begin at one place, nil for the others;
+// one lookup of the place and one lock serve all of them.
+func (m *memo) known(prefix []byte, cut int, alternatives []share, found [][]int32) [][]int32 {
+	found = found[:0]
 	m.mu.RLock()
-	tokens, known := m.prefixed[place{string(prefix), cut}][v]
-	m.mu.RUnlock()
-	if known {
-		return tokens
+	defer m.mu.RUnlock()
+	tokens := m.prefixed[place{string(prefix), cut}]
+	for _, a := range alternatives {
+		found = append(found, tokens[a.id])
 	}
+	return found
+}
+
+// tokensAfter makes and remembers the target tokens of prefix + bytes(v)[cut:]; the result is shared and must not be changed.
+func (m *memo) tokensAfter(prefix []byte, cut int, v int32) []int32 {
 	text := append(prefix[:len(prefix):len(prefix)], m.source.Bytes(v)[cut:]...)
-	tokens = m.target.EncodeMidText(text)
+	tokens := m.target.EncodeMidText(text)
+	if tokens == nil {
+		tokens = []int32{} // nil is what is not known
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.size++; m.size > memoLimit {

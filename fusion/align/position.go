@@ -1,7 +1,6 @@
 package align
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -89,12 +88,19 @@ func (p *position) appendTo(d *dist.Sparse, logEvidence float64) {
 	d.Counts = append(d.Counts, int32(len(p.shares)))
 }
 
-// compareShares orders shares by falling weight, then id.
+// before orders shares by falling weight, then id; no weight is NaN.
+func (a share) before(b share) bool {
+	return a.logWeight > b.logWeight || a.logWeight == b.logWeight && a.id < b.id
+}
+
+// compareShares is before as slices.SortFunc wants it.
 func compareShares(a, b share) int {
-	if c := cmp.Compare(b.logWeight, a.logWeight); c != 0 {
-		return c
+	if a.before(b) {
+		return -1
+	} else if b.before(a) {
+		return 1
 	}
-	return cmp.Compare(a.id, b.id)
+	return 0
 }
 
 // sortShares sorts by falling weight, then id. Shares come nearly sorted, which insertion uses.
@@ -107,7 +113,7 @@ func sortShares(shares []share) {
 	for i := 1; i < len(shares); i++ {
 		moved := shares[i]
 		k := i
-		for k > 0 && compareShares(moved, shares[k-1]) < 0 {
+		for k > 0 && moved.before(shares[k-1]) {
 			shares[k] = shares[k-1]
 			k--
 		}

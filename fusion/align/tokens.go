@@ -46,6 +46,14 @@ type Aligned struct {
 	Status []schemas.Status
 }
 
+// Aligner is a method of alignment, Exact or Comparison, for one source and one target. It may be used by many goroutines.
+type Aligner interface {
+	// AlignBeside gives the target's distributions of text: source [n] its source tokens with d [n] their distributions and
+	// textRank [n], target [m] its target tokens, own [m] the target's own distributions, which only transport uses and which
+	// may be missing. See Exact.Align and Comparison.AlignBeside.
+	AlignBeside(text []byte, source Tokens, d dist.Sparse, textRank []int32, target Tokens, own dist.Sparse) (Aligned, error)
+}
+
 // validate checks lengths and starts; who is source or target, length the text's in bytes.
 func (t Tokens) validate(who string, length int) error {
 	if len(t.IDs) != len(t.Starts) {

@@ -32,6 +32,7 @@ type walk struct {
 	position         position
 	prefix           []byte
 	ordered          []share
+	known            [][]int32
 	weights          []float64
 }
 
@@ -77,6 +78,7 @@ func (w *walk) release() {
 	w.source, w.target, w.out = Tokens{}, Tokens{}, Aligned{}
 	clear(w.alive[:cap(w.alive)])
 	clear(w.survivors[:cap(w.survivors)])
+	clear(w.known[:cap(w.known)])
 }
 
 // ownLogProb finds the text's token among the entries of a position and checks all of them.
@@ -205,7 +207,12 @@ func (w *walk) startCovers(i int) {
 	if begin := int(-w.source.Starts[l]); begin > 0 {
 		template = w.template[max(0, len(w.template)-begin):]
 	}
-	for _, alternative := range w.alternatives(l) {
+	alternatives := w.alternatives(l)
+	plain := len(template) == 0 && len(w.prefix) == 0
+	if !plain {
+		w.known = w.memo.known(w.prefix, len(template), alternatives, w.known)
+	}
+	for k, alternative := range alternatives {
 		id, logWeight := alternative.id, w.logOwn[l]+alternative.logWeight
 		switch {
 		case id == own || w.kind(id) == silent:
@@ -213,10 +220,14 @@ func (w *walk) startCovers(i int) {
 			if at == start {
 				w.position.add(w.targetEnd, logWeight)
 			}
-		case len(template) == 0 && len(w.prefix) == 0:
+		case plain:
 			w.say(cover{logWeight, w.memo.tokens(id)}, token)
 		case bytes.HasPrefix(w.Exact.source.Bytes(id), template):
-			w.say(cover{logWeight, w.memo.tokensAfter(w.prefix, len(template), id)}, token)
+			tokens := w.known[k]
+			if tokens == nil {
+				tokens = w.memo.tokensAfter(w.prefix, len(template), id)
+			}
+			w.say(cover{logWeight, tokens}, token)
 		}
 	}
 }

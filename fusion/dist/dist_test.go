@@ -367,3 +367,17 @@ func BenchmarkFromLogits(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N*positions)/b.Elapsed().Seconds(), "positions/s")
 }
+
+func TestTop(t *testing.T) {
+	s := Sparse{Counts: []int32{3, 0, 2, 1}, IDs: []int32{5, 4, 3, 9, 8, 7}, LogProbs: []float32{-1, -2, -3, -1, -2, -1}}
+	want := Sparse{Counts: []int32{2, 0, 1, 1}, IDs: []int32{5, 3, 9, 7}, LogProbs: []float32{-1, -3, -1, -1}}
+	if d := cmp.Diff(want, s.Top(1, []int32{3, 3, 9, 1})); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(s, s.Top(0, nil)); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(s, s.Top(9, nil)); d != "" {
+		t.Error(d)
+	}
+}

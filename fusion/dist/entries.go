@@ -24,7 +24,8 @@ const excess = 1e-2
 // order, each position with the text's own token among them. Equal log-probs are ordered by Rank, then by id. The result
 // equals FromLogits' when TopK entries were given besides the token from outside.
 //
-// Errors name the position: no entry for the text's token, an id twice, a log-prob that is not finite or a mass above 1.
+// Errors name the position: no entry for the text's token, an id twice, a log-prob that is not finite as it is stored, or
+// a mass above 1.
 // A log-prob above 0 by less than 1e-3 is rounding, and taken as 0.
 //
 // Source: FromLogits; here the sums of the softmax were the other side's.
@@ -77,7 +78,7 @@ func rank(entries []Entry, token int32) (ranked []Entry, own float64, err error)
 			return nil, 0, fmt.Errorf("token id %d is negative", e.ID)
 		case seen[e.ID]:
 			return nil, 0, fmt.Errorf("token %d stands twice", e.ID)
-		case math.IsNaN(e.LogProb) || math.IsInf(e.LogProb, 0) || e.LogProb > 1e-3:
+		case math.IsNaN(e.LogProb) || math.IsInf(float64(RoundBFloat16(float32(e.LogProb))), 0) || e.LogProb > 1e-3:
 			return nil, 0, fmt.Errorf("the log-prob of token %d is %v: want a finite number, at most 0", e.ID, e.LogProb)
 		}
 		e.LogProb = min(e.LogProb, 0)

@@ -48,6 +48,8 @@ func TestFromEntriesRefuses(t *testing.T) {
 		{[]Entry{{ID: 2}}, "the text's token 1 has no log-prob"},
 		{[]Entry{{ID: 1, LogProb: math.NaN()}}, "is NaN"},
 		{[]Entry{{ID: 1, LogProb: math.Inf(-1)}}, "is -Inf"},
+		{[]Entry{{ID: 1, LogProb: -1e300}}, "is -1e+300"},
+		{[]Entry{{ID: 1, LogProb: -3.4e38}}, "is -3.4e+38"},
 		{[]Entry{{ID: 1, LogProb: 0.1}}, "at most 0"},
 		{[]Entry{{ID: 1, LogProb: -1}, {ID: 1, LogProb: -1}}, "stands twice"},
 		{[]Entry{{ID: -1, LogProb: -1}}, "negative"},

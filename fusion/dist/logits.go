@@ -167,6 +167,17 @@ type selection struct {
 	heap  []entry
 }
 
+// Largest lists the k largest of logits [V], all if there are fewer, in descending order, equal ones by id.
+func Largest(logits []float32, k int) []int32 {
+	top := selection{limit: min(k, len(logits))}
+	top.collect(logits, math.Inf(-1))
+	var ids []int32
+	for _, e := range top.sorted() {
+		ids = append(ids, e.id)
+	}
+	return ids
+}
+
 // collect fills the heap with the best entries of the row whose logit is at least lowest.
 func (s *selection) collect(row []float32, lowest float64) {
 	s.heap = s.heap[:0]

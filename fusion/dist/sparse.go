@@ -66,6 +66,28 @@ func (s Sparse) Clone() Sparse {
 	return Sparse{slices.Clone(s.Counts), slices.Clone(s.IDs), slices.Clone(s.LogProbs)}
 }
 
+// Top gives a copy with the most probable k entries of each position, and own [T], the text's tokens, where a position has
+// them; its mass goes to the rest. k = 0 keeps all.
+func (s Sparse) Top(k int, own []int32) Sparse {
+	if k <= 0 {
+		return s.Clone()
+	}
+	out := Sparse{Counts: make([]int32, 0, len(s.Counts))}
+	start := 0
+	for t, count := range s.Counts {
+		kept := int32(0)
+		for at := start; at < start+int(count); at++ {
+			if at-start < k || t < len(own) && s.IDs[at] == own[t] {
+				out.IDs, out.LogProbs = append(out.IDs, s.IDs[at]), append(out.LogProbs, s.LogProbs[at])
+				kept++
+			}
+		}
+		out.Counts = append(out.Counts, kept)
+		start += int(count)
+	}
+	return out
+}
+
 // Validate checks the invariants of Sparse and that every id lies in [0, vocab). Mass may exceed 1 by what rounding to
 // bfloat16 explains: 2^-7 · Σ p·|log p| + 1e-5. Errors name the position and the first fault.
 //

@@ -65,7 +65,7 @@ func TestDefaults(t *testing.T) {
 		dir:      "dir",
 	}
 	for _, name := range []string{"t", "s", "j"} {
-		want.Models = append(want.Models, Model{Name: name, Path: "dir/m/" + name, ChatTemplate: "auto", EndOfTurn: "auto", BOS: "auto"})
+		want.Models = append(want.Models, Model{Name: name, Path: "dir/m/" + name, ChatTemplate: "auto", Backend: "go:ops_sequential", EndOfTurn: "auto", BOS: "auto"})
 	}
 	if diff := cmp.Diff(want, c, cmp.AllowUnexported(Config{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)

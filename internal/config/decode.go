@@ -223,12 +223,16 @@ func keysOf(t reflect.Type) []string {
 	return keys
 }
 
-// allowed checks a number against an interval, such as (0, 1], and a text against words, such as kl | ce.
+// allowed checks a number against an interval, such as (0, 1], and a text against words, such as kl | ce; a word that ends
+// in … stands for all texts that begin as it does and go on.
 func allowed(v reflect.Value, allow string) bool {
 	var number float64
 	switch v.Kind() {
 	case reflect.String:
-		return allow == "" || slices.Contains(strings.Split(allow, " | "), v.String())
+		return allow == "" || slices.ContainsFunc(strings.Split(allow, " | "), func(word string) bool {
+			stem, open := strings.CutSuffix(word, "…")
+			return word == v.String() || (open && strings.HasPrefix(v.String(), stem) && v.String() != stem)
+		})
 	case reflect.Int, reflect.Int64:
 		number = float64(v.Int())
 	case reflect.Float64:

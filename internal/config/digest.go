@@ -120,7 +120,11 @@ func (c *Config) identities(model string, names []string) []Model {
 			}
 		}
 		if m.Endpoint != nil { // where and how fast a model answers does not decide what it answers
-			m.Endpoint = &Endpoint{Model: m.Endpoint.Model, Kind: m.Endpoint.Kind, Reward: m.Endpoint.Reward}
+			e := Endpoint{Model: m.Endpoint.Model, Kind: m.Endpoint.Kind, Reward: m.Endpoint.Reward}
+			if e.Reward == "judge" {
+				e.Criteria = m.Endpoint.Criteria
+			}
+			m.Endpoint = &e
 		}
 		entries = append(entries, m)
 	}

@@ -80,7 +80,7 @@ func (d checker) names() {
 		switch {
 		case m.Endpoint != nil && m.Path != "":
 			d.fault(key+".endpoint", "stands beside path, want one of the two")
-		case m.Endpoint != nil && m.Tokenizer == "":
+		case m.Endpoint != nil && m.Tokenizer == "" && (!m.Endpoint.ReadsText() || slices.Contains(d.c.Competitors(), m.Name)):
 			d.fault(key+".tokenizer", "is missing, want the directory of the served model's tokenizer")
 		case m.Endpoint != nil && len(m.Endpoint.URLs) == 0:
 			d.fault(key+".endpoint.urls", "is empty, want the base address of a server")
@@ -192,6 +192,9 @@ func (d checker) exists(path, key, want string) {
 		d.fault(key, "is %s, want a %s", path, map[string]string{"dir": "directory", "file": "file"}[want])
 	}
 }
+
+// ReadsText says that a reward model is asked with texts, which its server renders: it needs no tokenizer here.
+func (e *Endpoint) ReadsText() bool { return e.Reward == "score" || e.Reward == "judge" }
 
 // Model returns the entry of models with a name; Load has checked that those referred to are there.
 func (c *Config) Model(name string) (Model, bool) {

@@ -84,12 +84,14 @@ type Model struct {
 	Path string `yaml:"path" default:"" path:"dir"`
 	// A server that runs the model, instead of path; its key is in the environment variable PROFUSER_API_KEY.
 	Endpoint *Endpoint `yaml:"endpoint"`
-	// Directory with tokenizer.json and tokenizer_config.json, for endpoints: prompts become tokens here.
+	// Directory with tokenizer.json and tokenizer_config.json, for endpoints: prompts become tokens here. Reward models asked by score or judge need none.
 	Tokenizer string `yaml:"tokenizer" default:"" path:"dir"`
 	// Chat template: auto (the directory's own), or a built-in one (vicuna, llama-2, chatml).
 	ChatTemplate string `yaml:"chat_template" default:"auto"`
 	// Context length in tokens; auto takes the model's.
 	Context Auto `yaml:"context" default:"auto" allow:"[1, inf)"`
+	// What computes: the Go backend, or xla:/path/to/plugin.so in a binary of make build-xla.
+	Backend string `yaml:"backend" default:"go:ops_sequential" allow:"go:ops_sequential | xla:/…"`
 	// The token that ends an answer; auto takes the one that the template puts there.
 	EndOfTurn string `yaml:"end_of_turn" default:"auto"`
 	// Whether a BOS token is put before the rendering: auto leaves it to the template.
@@ -108,9 +110,15 @@ type Endpoint struct {
 	Concurrency int `yaml:"concurrency" default:"32" allow:"[1, 65536]"`
 	// Time limit of one request.
 	Timeout time.Duration `yaml:"timeout" default:"120s"`
-	// How a reward model is asked: vLLM's /classify or /pooling (activation off), SGLang's /classify, TEI's /predict (raw scores).
-	Reward string `yaml:"reward" default:"classify" allow:"classify | pooling | sglang | predict"`
-	// Folder that keeps replies, so that a repeated run costs no calls; none without it.
+	// How often a request is sent at most; a row whose request fails so often is rejected with the last reason.
+	Attempts int `yaml:"attempts" default:"8" allow:"[1, 1000]"`
+	// Longest wait before a request is sent again, also where the server asks for more.
+	MaxWait time.Duration `yaml:"max_wait" default:"60s"`
+	// How a reward model is asked: vLLM's /classify, /pooling or /score (activation off), SGLang's /classify, TEI's /predict (raw scores), or a chat model that judges (judge); docs/serving.md tells more.
+	Reward string `yaml:"reward" default:"classify" allow:"classify | pooling | score | sglang | predict | judge"`
+	// What a judge is to say of an answer before its verdict.
+	Criteria string `yaml:"criteria" default:"how helpful, correct and complete the answer is"`
+	// Folder or bucket (gs://, s3://) that keeps replies, so that a repeated run costs no calls; none without it.
 	Cache string `yaml:"cache" default:"" path:"out"`
 }
 
@@ -212,10 +220,10 @@ type Training struct {
 
 // Align is the section of the same name.
 type Align struct {
-	// exact: by bytes, following every stored alternative as far as it agrees with the text.
-	Method string `yaml:"method" default:"exact" allow:"exact"`
-	// What a position without evidence gets.
-	Fallback string `yaml:"fallback" default:"none" allow:"none"`
+	// exact: by bytes, following every stored alternative as far as it agrees with the text. The others are kept for comparison: exact_match and min_edit_distance (FuseLLM's), statistics (FuseChat's, by co-alignment counts over the corpus), transport (PTA-LLM's; the target reads all answers for it).
+	Method string `yaml:"method" default:"exact" allow:"exact | exact_match | min_edit_distance | statistics | transport"`
+	// What the comparison methods give a position that copies nothing. next: a one-hot of the text's token. current: FuseLLM's one-hot of the token before it.
+	Fallback string `yaml:"fallback" default:"none" allow:"none | next | current"`
 }
 
 // Fuse is the section of the same name.
@@ -257,7 +265,7 @@ type Curriculum struct {
 // Trainer is the section of the same name.
 type Trainer struct {
 	// Engine of the graphs: the Go backend, one operation after another; examples of a batch run side by side.
-	Backend string `yaml:"backend" default:"go:ops_sequential" allow:"go:ops_sequential"`
+	Backend string `yaml:"backend" default:"go:ops_sequential" allow:"go:ops_sequential | xla:/…"`
 	// Prompts in a batch.
 	BatchPrompts int `yaml:"batch_prompts" default:"128" allow:"[1, inf)"`
 	// Longest example in tokens; texts are cut on the right, prompts never.

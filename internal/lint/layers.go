@@ -36,7 +36,7 @@ var mayLink = []struct {
 	trees   []string
 }{
 	{"github.com/apache/beam/", []string{"transforms", "pipelines", "cmd/profuser"}},
-	{"github.com/gomlx/", []string{"models/decoder", "models/engine", "trainer"}},
+	{"github.com/gomlx/", []string{"models/processor", "models/decoder", "models/engine", "trainer"}},
 	{"github.com/parquet-go/", []string{"internal/dataset"}},
 	{"github.com/sugarme/", []string{"models/tokenizer/sugarme"}},
 }

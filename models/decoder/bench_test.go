@@ -1,12 +1,14 @@
 package decoder
 
 import (
+	"os"
 	"testing"
 
-	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/profuser/profuser/models/processor"
 )
 
 // BenchmarkGradient is forward and backward of a batch of the demo's models: 16 rows of 48 tokens, dim 128, 4 layers.
@@ -24,7 +26,7 @@ func BenchmarkGradient(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			backend, err := compute.NewWithConfig("go:ops_sequential")
+			backend, err := processor.Open(os.Getenv("BACKEND"))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -204,9 +204,17 @@ func (p *pass) llamaQKV(h *Node, name string) (q, k, v *Node) {
 
 // cut multiplies h [T, D] by the parts of a fused matrix, of so many rows each.
 func (p *pass) cut(h *Node, name string, sizes ...int) []*Node {
-	w := p.weight(name + ".weight")
 	var out []*Node
 	from := 0
+	if turned := p.turned(name); turned != nil {
+		all := Dot(h, turned).General([]int{1}, nil, []int{0}, nil)
+		for _, n := range sizes {
+			out = append(out, SliceAxis(all, 1, AxisRange(from, from+n)))
+			from += n
+		}
+		return out
+	}
+	w := p.weight(name + ".weight")
 	for _, n := range sizes {
 		out = append(out, TimesTransposed(h, SliceAxis(w, 0, AxisRange(from, from+n))))
 		from += n

@@ -13,6 +13,8 @@ import (
 type Model struct {
 	c Config
 	a *architecture
+	// frozen graphs have no gradient.
+	frozen bool
 }
 
 // New makes the graph builder of a configuration that ReadConfig or ParseConfig returned.
@@ -24,6 +26,9 @@ func New(c Config) *Model {
 	return &Model{c: c, a: a}
 }
 
+// Frozen is a builder of graphs that have no gradient and spare what is there for its sake.
+func (m *Model) Frozen() *Model { return &Model{c: m.c, a: m.a, frozen: true} }
+
 // Config returns the configuration.
 func (m *Model) Config() Config { return m.c }
 
@@ -31,6 +36,13 @@ func (m *Model) Config() Config { return m.c }
 // stands to the right of a row's tokens changes nothing before it.
 func (m *Model) Hidden(scope *model.Scope, tokens *Node) *Node {
 	return m.run(&pass{scope: scope}, tokens)
+}
+
+// Tree is Hidden for rows that hold a text and several continuations of it, one after the other: positions [B, S] (int32)
+// count on from the common text along each continuation; branches [B, S] are 0 in the common text and differ from one
+// continuation to the next. A token sees the common text before it and its own branch. Padding is a branch of its own.
+func (m *Model) Tree(scope *model.Scope, tokens, positions, branches *Node) *Node {
+	return m.run(&pass{scope: scope, at: positions, branches: branches}, tokens)
 }
 
 // Begin is Hidden for rows of lengths [B] int32 tokens, padded on the right to S, that will be continued: it also returns
@@ -51,9 +63,9 @@ func (m *Model) Continue(scope *model.Scope, tokens, starts *Node, cache []KV) *
 
 func (m *Model) run(p *pass, tokens *Node) *Node {
 	d := tokens.Shape().Dimensions
-	p.c, p.a, p.g, p.b, p.s, p.keys = m.c, m.a, tokens.Graph(), d[0], d[1], d[1]
+	p.c, p.a, p.frozen, p.g, p.b, p.s, p.keys = m.c, m.a, m.frozen, tokens.Graph(), d[0], d[1], d[1]
 	if p.starts != nil {
-		p.keys = p.cache[0].V.Shape().Dimensions[2]
+		p.keys = p.cache[0].V.Shape().Dimensions[1]
 	}
 	x := Gather(p.weight(m.a.embedding+".weight"), Reshape(tokens, p.b*p.s, 1))
 	if scale := m.c.v.embeddingScale; scale != 0 {
@@ -85,10 +97,11 @@ func (m *Model) Logits(scope *model.Scope, tokens *Node) *Node {
 
 // Reward is the scalar head at each row's last token: tokens [B, S] and last [B] (its index) to [B].
 func (m *Model) Reward(scope *model.Scope, tokens, last *Node) *Node {
-	return m.RewardHead(scope, m.Hidden(scope, tokens), last)
+	b := last.Shape().Dimensions[0]
+	return Reshape(m.RewardHead(scope, m.Hidden(scope, tokens), Reshape(last, b, 1)), b)
 }
 
-// RewardHead is the scalar head of hidden states [B, S, D] at index last [B].
+// RewardHead is the scalar head of hidden states [B, S, D] at indices last [B, N]: [B, N].
 func (m *Model) RewardHead(scope *model.Scope, hidden, last *Node) *Node {
 	if !m.a.reward {
 		panic(m.c.Architecture + " has no reward head")
@@ -96,7 +109,8 @@ func (m *Model) RewardHead(scope *model.Scope, hidden, last *Node) *Node {
 	d := hidden.Shape().Dimensions
 	g := hidden.Graph()
 	p := &pass{c: m.c, a: m.a, g: g, scope: scope}
-	row := Add(MulScalar(Iota(g, shapes.Make(dtypes.Int32, d[0]), 0), float64(d[1])), last)
-	picked := Gather(Reshape(hidden, d[0]*d[1], d[2]), Reshape(row, d[0], 1))
-	return Reshape(p.linear(picked, "score"), d[0])
+	n := last.Shape().Dimensions[1]
+	row := Add(MulScalar(Iota(g, shapes.Make(dtypes.Int32, d[0], n), 0), float64(d[1])), last)
+	picked := Gather(Reshape(hidden, d[0]*d[1], d[2]), Reshape(row, d[0]*n, 1))
+	return Reshape(p.linear(picked, "score"), d[0], n)
 }

@@ -6,7 +6,6 @@ import (
 	"math"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
@@ -95,9 +94,9 @@ func mptTensors(c Config) map[string][]int {
 func mptBlock(p *pass, x *Node, layer int) *Node {
 	name := mptLayer(layer)
 	h := p.layerNorm(x, name+"norm_1")
-	w := p.weight(name + "attn.Wqkv.weight")
+	parts := p.cut(h, name+"attn.Wqkv", p.c.Dim, p.c.Dim, p.c.Dim)
 	part := func(i int) *Node {
-		y := TimesTransposed(h, SliceAxis(w, 0, AxisRange(i*p.c.Dim, (i+1)*p.c.Dim)))
+		y := parts[i]
 		if bound := p.c.v.clip; bound != 0 {
 			y = ClipScalar(y, -bound, bound)
 		}
@@ -108,12 +107,12 @@ func mptBlock(p *pass, x *Node, layer int) *Node {
 	return Add(x, p.linear(h, name+"ffn.down_proj"))
 }
 
-// alibi is slope_h · (k - (N-1)) as [1, H, 1, N] over the N key positions: the bias by distance up to a constant a row,
-// which the softmax does not see.
+// alibi is slope_h · (k - (N-1)) as [1 or B, H, 1, N] over the N keys' positions: the bias by distance up to a constant a
+// row, which the softmax does not see.
 func (p *pass) alibi() *Node {
 	n := p.keys
 	slopes := Reshape(Const(p.g, alibiSlopes(p.c.Heads, p.c.AlibiBiasMax)), 1, p.c.Heads, 1, 1)
-	at := AddScalar(Iota(p.g, shapes.Make(dtypes.Float32, 1, 1, 1, n), 3), float64(1-n))
+	at := AddScalar(ConvertDType(p.keyPositions(), dtypes.Float32), float64(1-n))
 	return Mul(slopes, at)
 }
 

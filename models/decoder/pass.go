@@ -12,15 +12,19 @@ import (
 
 // pass is one forward pass being built: B rows of S tokens against N keys.
 type pass struct {
-	c     Config
-	a     *architecture
-	g     *Graph
-	scope *model.Scope
-	b, s  int
+	c Config
+	a *architecture
+	// frozen means that nobody asks for gradients.
+	frozen bool
+	g      *Graph
+	scope  *model.Scope
+	b, s   int
 	// keys is N: S for rows that begin, the cache's places for rows that continue.
 	keys int
 	// starts [B] is the position of each row's first token; nil means 0.
 	starts *Node
+	// at [B, S] are the tokens' positions and branches [B, S] their branches in rows that are trees; nil for others.
+	at, branches *Node
 	// lengths [B] are the tokens of rows that begin and get a cache with this many places.
 	lengths *Node
 	places  int
@@ -50,7 +54,18 @@ func (p *pass) weight(name string) *Node {
 
 // linear multiplies x [T, in] by a named matrix, name.weight, and adds name.bias where there is one.
 func (p *pass) linear(x *Node, name string) *Node {
+	if turned := p.turned(name); turned != nil {
+		return p.addBias(Dot(x, turned).General([]int{1}, nil, []int{0}, nil), name)
+	}
 	return p.addBias(TimesTransposed(x, p.weight(name+".weight")), name)
+}
+
+// turned is the matrix [in, out] that Turn made of name.weight, nil if there is none.
+func (p *pass) turned(name string) *Node {
+	if v := p.scope.Store().GetVariable(Path(turnedName(name + ".weight"))); v != nil {
+		return v.NodeValue(p.g)
+	}
+	return nil
 }
 
 // addBias adds name.bias to x [T, n] where the model has one.
@@ -78,7 +93,12 @@ func (p *pass) layerNorm(x *Node, name string) *Node {
 }
 
 // activate is the feed-forward layer's activation.
-func (p *pass) activate(x *Node) *Node { return activations[p.c.v.activation](x) }
+func (p *pass) activate(x *Node) *Node {
+	if p.frozen && p.c.v.activation == "silu" {
+		return siluValue(x)
+	}
+	return activations[p.c.v.activation](x)
+}
 
 // activations by the names of transformers. The tanh of the approximate GELU is written by its sigmoid:
 // (1 + tanh(u))/2 = σ(2u).
@@ -110,21 +130,22 @@ func (p *pass) attend(q, k, v *Node, layer int) *Node {
 	if scale == 0 {
 		scale = 1 / math.Sqrt(float64(c.HeadDim))
 	}
-	q = Reshape(MulScalar(q, scale), p.b, c.KVHeads, stacked, c.HeadDim)
-	var scores *Node
-	if p.starts != nil {
+	q = Reshape(MulScalar(q, scale), p.b*c.KVHeads, stacked, c.HeadDim)
+	k, v = Reshape(k, p.b*c.KVHeads, p.s, c.HeadDim), Reshape(v, p.b*c.KVHeads, p.s, c.HeadDim)
+	switch {
+	case p.starts != nil:
 		p.cache[layer] = p.cache[layer].write(k, v, p.starts)
-		v = p.cache[layer].V
-		scores = Dot(q, p.cache[layer].K).General([]int{3}, []int{0, 1}, []int{2}, []int{0, 1})
-	} else {
-		if p.cache != nil {
-			p.cache[layer] = p.firstKV(k, v, p.places)
-		}
-		scores = Dot(q, k).General([]int{3}, []int{0, 1}, []int{3}, []int{0, 1})
+		k, v = p.cache[layer].K, p.cache[layer].V
+	case p.cache != nil:
+		p.cache[layer] = p.firstKV(k, v)
+		fallthrough
+	default:
+		k = TransposeAllAxes(k, 0, 2, 1)
 	}
+	scores := Dot(q, k).General([]int{2}, []int{0}, []int{1}, []int{0})
 	scores = Add(Reshape(scores, p.b, c.Heads, p.s, p.keys), p.bias(c.v.windowOf(layer)))
-	weights := Reshape(Softmax(scores, -1), p.b, c.KVHeads, stacked, p.keys)
-	out := Dot(weights, v).General([]int{3}, []int{0, 1}, []int{2}, []int{0, 1})
+	weights := Reshape(Softmax(scores, -1), p.b*c.KVHeads, stacked, p.keys)
+	out := Dot(weights, v).General([]int{2}, []int{0}, []int{1}, []int{0})
 	out = TransposeAllAxes(Reshape(out, p.b, c.Heads, p.s, c.HeadDim), 0, 2, 1, 3)
 	return Reshape(out, p.b*p.s, c.Heads*c.HeadDim)
 }
@@ -135,8 +156,13 @@ func (p *pass) bias(window int) *Node {
 	if b := p.scoreBias[window]; b != nil {
 		return b
 	}
-	keys := Iota(p.g, shapes.Make(dtypes.Int32, 1, 1, 1, p.keys), 3)
+	keys := p.keyPositions()
 	masked := GreaterThan(keys, p.positions())
+	if p.branches != nil {
+		of := Reshape(p.branches, p.b, 1, 1, p.s)
+		other := LogicalAnd(NotEqual(of, ZerosLike(of)), NotEqual(of, Reshape(p.branches, p.b, 1, p.s, 1)))
+		masked = LogicalOr(masked, other)
+	}
 	if window > 0 {
 		masked = LogicalOr(masked, LessOrEqual(keys, AddScalar(p.positions(), float64(-window))))
 	}
@@ -151,43 +177,62 @@ func (p *pass) bias(window int) *Node {
 	return b
 }
 
-// KV is one layer's cache of N places a row. Places that hold no token yet are zero: Continue adds to them.
+// KV is one layer's cache of N places a row, the K heads of a row in succession. Places that hold no token yet are zero:
+// Continue adds to them. Three axes and no more, because the Go backend copies what it must reshape for a product.
 type KV struct {
-	// K are the keys [B, K, C, N], already turned by their positions. The places come last, because the Go backend
+	// K are the keys [B·K, C, N], already turned by their positions. The places come last, because the Go backend
 	// multiplies a query by [C, N] five times as fast as by [N, C].
 	K *Node
-	// V are the values [B, K, N, C].
+	// V are the values [B·K, N, C].
 	V *Node
 }
 
-// firstKV is the cache of rows that begin: k and v [B, K, S, C], zeroed behind each row's length, with room for n places.
-func (p *pass) firstKV(k, v *Node, n int) KV {
-	d := k.Shape().Dimensions
-	there := LessThan(Iota(p.g, shapes.Make(dtypes.Int32, d[0], 1, d[2], 1), 2), Reshape(p.lengths, d[0], 1, 1, 1))
-	mask := ConvertDType(there, k.DType())
-	k, v = Mul(k, mask), Mul(v, mask)
-	room := Zeros(p.g, shapes.Make(k.DType(), d[0], d[1], n-d[2], d[3]))
-	if n > d[2] {
-		k, v = Concatenate([]*Node{k, room}, 2), Concatenate([]*Node{v, room}, 2)
+// firstKV is the cache of rows that begin: k and v [B·K, S, C], zeroed behind each row's length, with room for p.places.
+func (p *pass) firstKV(k, v *Node) KV {
+	there := LessThan(Iota(p.g, shapes.Make(dtypes.Int32, p.b, 1, p.s, 1), 2), Reshape(p.lengths, p.b, 1, 1, 1))
+	there = BroadcastToDims(ConvertDType(there, k.DType()), p.b, p.c.KVHeads, p.s, 1)
+	mask := Reshape(there, p.b*p.c.KVHeads, p.s, 1)
+	k, v = TransposeAllAxes(Mul(k, mask), 0, 2, 1), Mul(v, mask)
+	if free := p.places - p.s; free > 0 {
+		room := func(dims ...int) *Node { return Zeros(p.g, shapes.Make(k.DType(), dims...)) }
+		k = Concatenate([]*Node{k, room(p.b*p.c.KVHeads, p.c.HeadDim, free)}, 2)
+		v = Concatenate([]*Node{v, room(p.b*p.c.KVHeads, free, p.c.HeadDim)}, 1)
 	}
-	return KV{K: TransposeAllAxes(k, 0, 1, 3, 2), V: v}
+	return KV{K: k, V: v}
 }
 
-// write puts k and v [B, K, S, C] at each row's places starts[b] and after, by adding to the zeros there: the backends do
+// write puts k and v [B·K, S, C] at each row's places starts[b] and after, by adding to the zeros there: the backends do
 // it in place where the cache was donated, and the Go backend has no DynamicUpdateSlice.
 func (c KV) write(k, v, starts *Node) KV {
 	g := k.Graph()
 	d := k.Shape().Dimensions
-	along := func(shape []int, axis int) *Node {
-		return Iota(g, shapes.Make(dtypes.Int32, append(shape, 1)...), axis)
-	}
-	rows := []int{d[0], d[1], d[2]}
-	places := Add(along(rows, 2), Reshape(starts, d[0], 1, 1, 1))
-	at := Concatenate([]*Node{along(rows, 0), along(rows, 1), places}, 3)
-	v = ScatterSum(c.V, Reshape(at, d[0]*d[1]*d[2], 3), Reshape(v, d[0]*d[1]*d[2], d[3]), false, true)
-	n := d[0] * d[1] * d[2] * d[3]
-	places = BroadcastToDims(Reshape(places, d[0], d[1], d[2], 1, 1), d[0], d[1], d[2], d[3], 1)
-	at = Concatenate([]*Node{along(d, 0), along(d, 1), along(d, 3), places}, 4)
-	k = ScatterSum(c.K, Reshape(at, n, 4), Reshape(k, n), false, true)
+	along := func(axis int, dims ...int) *Node { return Iota(g, shapes.Make(dtypes.Int32, dims...), axis) }
+	rows := starts.Shape().Dimensions[0]
+	from := Reshape(BroadcastToDims(Reshape(starts, rows, 1), rows, d[0]/rows), d[0], 1, 1)
+	places := Add(along(1, d[0], d[1], 1), from)
+	at := Concatenate([]*Node{along(0, d[0], d[1], 1), places}, 2)
+	v = ScatterSum(c.V, Reshape(at, d[0]*d[1], 2), Reshape(v, d[0]*d[1], d[2]), false, true)
+	places = BroadcastToDims(Reshape(places, d[0], d[1], 1, 1), d[0], d[1], d[2], 1)
+	at = Concatenate([]*Node{along(0, d[0], d[1], d[2], 1), along(2, d[0], d[1], d[2], 1), places}, 3)
+	n := d[0] * d[1] * d[2]
+	k = ScatterSum(c.K, Reshape(at, n, 3), Reshape(k, n), false, true)
 	return KV{K: k, V: v}
+}
+
+// Mix is a cache whose row r, of R, is row from[r] (int32 [R]) of c, or of the rows of other from R on. The Go backend
+// gathers element by element; a product with the rows of a unit matrix is exact and four times as fast.
+func (c KV) Mix(other KV, from *Node) KV {
+	rows := from.Shape().Dimensions[0]
+	mix := func(x, y *Node) *Node {
+		d := x.Shape().Dimensions
+		size := x.Shape().Size() / rows
+		y = Reshape(y, y.Shape().Size()/size, size)
+		all := Concatenate([]*Node{Reshape(x, rows, size), y}, 0)
+		if x.Graph().Backend().Name() != goBackend {
+			return Reshape(Gather(all, Reshape(from, rows, 1)), d...)
+		}
+		unit := Equal(Reshape(from, rows, 1), Iota(x.Graph(), shapes.Make(dtypes.Int32, rows, all.Shape().Dimensions[0]), 1))
+		return Reshape(Dot(ConvertDType(unit, x.DType()), all).General([]int{1}, nil, []int{0}, nil), d...)
+	}
+	return KV{K: mix(c.K, other.K), V: mix(c.V, other.V)}
 }

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"github.com/gomlx/compute"
-	_ "github.com/gomlx/compute/gobackend"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/profuser/profuser/models/processor"
 )
 
 // The reference is a slow decoder in float64, written from the definitions of Hugging Face's modules, position by
@@ -184,7 +186,7 @@ func randomStore(t *testing.T, c Config) (*model.Store, weights) {
 
 func testBackend(t *testing.T) compute.Backend {
 	t.Helper()
-	b, err := compute.NewWithConfig("go:ops_sequential")
+	b, err := processor.Open(os.Getenv("BACKEND")) // "" is the Go backend
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -135,8 +135,19 @@ func (p *pass) rope(x *Node) *Node {
 	return Concatenate(parts, -1)
 }
 
+// keyPositions are the positions of the keys, [1 or B, 1, 1, N] int32.
+func (p *pass) keyPositions() *Node {
+	if p.at != nil {
+		return Reshape(p.at, p.b, 1, 1, p.s)
+	}
+	return Iota(p.g, shapes.Make(dtypes.Int32, 1, 1, 1, p.keys), 3)
+}
+
 // positions of the queries, [1 or B, 1, S, 1] int32.
 func (p *pass) positions() *Node {
+	if p.at != nil {
+		return Reshape(p.at, p.b, 1, p.s, 1)
+	}
 	at := Iota(p.g, shapes.Make(dtypes.Int32, 1, 1, p.s, 1), 2)
 	if p.starts == nil {
 		return at

@@ -130,6 +130,60 @@ func initial(random *rand.Rand, name string, shape []int, normPlusOne bool) []fl
 	return x
 }
 
+// turnedName is the name under which Turn keeps a matrix [in, out].
+func turnedName(name string) string { return name + ".turned" }
+
+// Turn replaces the matrices [out, in] of a store by [in, out]; a tied embedding is kept both ways. A product with a small
+// batch is then several times as fast on the Go backend (see kernels.go). The store can no longer be saved or trained.
+func Turn(store *model.Store, c Config) error {
+	a, err := lookup(c.Architecture)
+	if err != nil {
+		return err
+	}
+	for name, shape := range a.tensors(c) {
+		embedding := name == a.embedding+".weight"
+		if len(shape) != 2 || shape[0] == 1 || (embedding && (a.reward || !c.Tied)) {
+			continue
+		}
+		value, err := store.GetVariable(Path(name)).Value()
+		if err != nil {
+			return fmt.Errorf("turning %s: %w", name, err)
+		}
+		turned, err := transpose(value)
+		if err != nil {
+			return fmt.Errorf("turning %s: %w", name, err)
+		}
+		store.VariableWithValue(Path(turnedName(name)), turned)
+		if !embedding {
+			if err := store.DeleteVariable(Path(name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// transpose is a matrix's transpose, made in blocks that stay in the cache.
+func transpose(t *tensors.Tensor) (*tensors.Tensor, error) {
+	x, err := tensors.CopyFlatData[float32](t)
+	if err != nil {
+		return nil, err
+	}
+	m, n := t.Shape().Dimensions[0], t.Shape().Dimensions[1]
+	y := make([]float32, len(x))
+	const block = 32
+	for i := 0; i < m; i += block {
+		for j := 0; j < n; j += block {
+			for k := i; k < min(m, i+block); k++ {
+				for l := j; l < min(n, j+block); l++ {
+					y[l*m+k] = x[k*n+l]
+				}
+			}
+		}
+	}
+	return tensors.FromFlatDataAndDimensions(y, n, m), nil
+}
+
 // AddRewardHead gives a decoder's store the zero score.weight of the reward configuration c and drops an untied head.
 func AddRewardHead(store *model.Store, c Config) error {
 	if store.GetVariable(Path("lm_head.weight")) != nil {

@@ -6,14 +6,12 @@ import (
 	"time"
 )
 
-// patience is how long an incomplete batch waits for another request.
-const patience = 3 * time.Millisecond
-
 // shape is a batch's fixed form: requests of one shape share batches.
-type shape struct{ rows, length, keys int }
+type shape struct{ rows, length int }
 
 type call[Q, R any] struct {
 	request Q
+	arrived time.Time
 	ctx     context.Context
 	done    chan reply[R]
 }
@@ -33,12 +31,17 @@ type batcher[Q, R any] struct {
 	ended   chan struct{}
 	waiting map[shape][]call[Q, R]
 	running sync.WaitGroup
+	// busy says whether others compute, whose results may become requests.
+	busy func() bool
+
+	timing sync.Mutex // guards took
+	took   map[shape]time.Duration
 }
 
-func newBatcher[Q, R any](slots chan struct{}, key func(Q) shape, run func(shape, []Q) ([]R, error)) *batcher[Q, R] {
+func newBatcher[Q, R any](slots chan struct{}, busy func() bool, key func(Q) shape, run func(shape, []Q) ([]R, error)) *batcher[Q, R] {
 	b := &batcher[Q, R]{
 		key: key, run: run, slots: slots, calls: make(chan call[Q, R]), stop: make(chan struct{}), ended: make(chan struct{}),
-		waiting: map[shape][]call[Q, R]{},
+		waiting: map[shape][]call[Q, R]{}, busy: busy, took: map[shape]time.Duration{},
 	}
 	go b.loop()
 	return b
@@ -46,7 +49,7 @@ func newBatcher[Q, R any](slots chan struct{}, key func(Q) shape, run func(shape
 
 // do waits for one request's result.
 func (b *batcher[Q, R]) do(ctx context.Context, q Q) (R, error) {
-	c := call[Q, R]{q, ctx, make(chan reply[R], 1)}
+	c := call[Q, R]{q, time.Now(), ctx, make(chan reply[R], 1)}
 	var none R
 	select {
 	case b.calls <- c:
@@ -69,29 +72,32 @@ func (b *batcher[Q, R]) close() {
 	<-b.ended
 }
 
-// loop gathers requests by shape. A full batch runs as soon as there is a place for it; when no request has come for a
-// moment, the fullest does.
+// loop gathers requests by shape. A full batch runs as soon as there is a place for it. An incomplete one costs as much as
+// a full one: it runs when no request has come for a moment and nothing else computes, or when its first request has
+// waited as long as such a batch takes.
 func (b *batcher[Q, R]) loop() {
 	defer close(b.ended)
 	defer b.running.Wait()
 	idle := time.NewTimer(time.Hour)
 	defer idle.Stop()
-	quiet := false
+	last := time.Now()
 	for {
 		var slots chan struct{} // offered only while a batch is ready
-		if k, ok := fullest(b.waiting); ok && (quiet || len(b.waiting[k]) >= k.rows) {
+		if k, ok := fullest(b.waiting); ok && (len(b.waiting[k]) >= k.rows || b.due(last) != (shape{})) {
 			slots = b.slots
 		}
 		select {
 		case c := <-b.calls:
 			k := b.key(c.request)
 			b.waiting[k] = append(b.waiting[k], c)
-			quiet = false
+			last = time.Now()
 			idle.Reset(patience)
 		case <-idle.C:
-			quiet = true
+			if len(b.waiting) > 0 {
+				idle.Reset(patience)
+			}
 		case slots <- struct{}{}:
-			b.start()
+			b.start(last)
 		case <-b.stop:
 			for _, calls := range b.waiting {
 				for _, c := range calls {
@@ -101,6 +107,22 @@ func (b *batcher[Q, R]) loop() {
 			return
 		}
 	}
+}
+
+// due is the shape of the incomplete batch that may run, the zero shape if none may.
+func (b *batcher[Q, R]) due(last time.Time) shape {
+	if time.Since(last) >= patience && !b.busy() {
+		k, _ := fullest(b.waiting)
+		return k
+	}
+	b.timing.Lock()
+	defer b.timing.Unlock()
+	for k, calls := range b.waiting {
+		if time.Since(calls[0].arrived) >= max(patience, b.took[k]) {
+			return k
+		}
+	}
+	return shape{}
 }
 
 // fullest is the shape whose batch is nearest to full, the shorter one on ties.
@@ -114,9 +136,15 @@ func fullest[Q, R any](waiting map[shape][]call[Q, R]) (best shape, ok bool) {
 	return best, ok
 }
 
-// start runs the fullest batch in the slot that was taken, without those whose caller has gone.
-func (b *batcher[Q, R]) start() {
+// start runs a full batch, or the one that is due, in the slot that was taken, without those whose caller has gone.
+func (b *batcher[Q, R]) start(last time.Time) {
 	k, _ := fullest(b.waiting)
+	if len(b.waiting[k]) < k.rows {
+		if k = b.due(last); k == (shape{}) {
+			<-b.slots
+			return
+		}
+	}
 	calls := b.waiting[k]
 	batch := calls[:min(len(calls), k.rows)]
 	if b.waiting[k] = calls[len(batch):]; len(b.waiting[k]) == 0 {
@@ -124,7 +152,11 @@ func (b *batcher[Q, R]) start() {
 	}
 	b.running.Go(func() {
 		defer func() { <-b.slots }()
+		start := time.Now()
 		b.runOne(k, batch)
+		b.timing.Lock()
+		defer b.timing.Unlock()
+		b.took[k] = time.Since(start)
 	})
 }
 

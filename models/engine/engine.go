@@ -7,15 +7,12 @@ import (
 	"sync"
 
 	"github.com/gomlx/compute"
-	_ "github.com/gomlx/compute/gobackend" // registers the Go backend
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/models/processor"
 )
-
-// DefaultBackend runs one operation at a time: GoMLX's default of the Go backend deadlocks.
-const DefaultBackend = "go:ops_sequential"
 
 // ErrTooLong means that a request does not fit the model's context.
 var ErrTooLong = errors.New("too_long")
@@ -25,7 +22,7 @@ var ErrClosed = errors.New("engine is closed")
 
 // Options of an engine. The zero value is usable.
 type Options struct {
-	// Backend is a GoMLX configuration string; "" means DefaultBackend.
+	// Backend is what processor.Open takes; "" means processor.Default.
 	Backend string
 	// BatchRows is the largest number of sequences of a batch; 0 means 32.
 	BatchRows int
@@ -48,8 +45,10 @@ type Engine struct {
 	store   *model.Store
 	backend compute.Backend
 
-	score, reward *batcher[ScoreRequest, ScoreResult]
-	generate      *batcher[GenerateRequest, GenerateResult]
+	score    *batcher[tree, []ScoreResult]
+	reward   *batcher[tree, []float64]
+	generate *scheduler
+	slots    chan struct{} // a place for each computation that runs
 
 	building sync.Mutex // guards execs
 	execs    map[string]*model.Exec
@@ -58,9 +57,6 @@ type Engine struct {
 // Open loads a model directory: config.json, weights, tokenizer files. A tokenizer with more ids than the model has
 // embeddings is an error that names both sizes.
 func Open(dir string, o Options) (*Engine, error) {
-	if o.Backend == "" {
-		o.Backend = DefaultBackend
-	}
 	if o.BatchRows == 0 {
 		o.BatchRows = 32
 	}
@@ -78,15 +74,19 @@ func Open(dir string, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	backend, err := compute.NewWithConfig(o.Backend)
-	if err != nil {
-		return nil, fmt.Errorf("opening backend %q: %w", o.Backend, err)
+	if err := decoder.Turn(store, c); err != nil {
+		return nil, fmt.Errorf("model %s: %w", dir, err)
 	}
-	e := &Engine{dir: dir, options: o, format: format, network: decoder.New(c), config: c, store: store, backend: backend, execs: map[string]*model.Exec{}}
-	slots := make(chan struct{}, o.Batches)
-	e.score = newBatcher(slots, e.scoreKey, e.scoreBatch)
-	e.reward = newBatcher(slots, e.scoreKey, e.rewardBatch)
-	e.generate = newBatcher(slots, e.generateKey, e.generateBatch)
+	computes, err := processor.Open(o.Backend)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{dir: dir, options: o, format: format, network: decoder.New(c).Frozen(), config: c, store: store, backend: computes, execs: map[string]*model.Exec{}}
+	e.slots = make(chan struct{}, o.Batches)
+	e.generate = newScheduler(e)
+	busy := func() bool { return len(e.slots) > 0 || e.generate.active() }
+	e.score = newBatcher(e.slots, busy, e.scoreKey, e.scoreBatch)
+	e.reward = newBatcher(e.slots, busy, e.scoreKey, e.rewardBatch)
 	return e, nil
 }
 

@@ -20,11 +20,17 @@ import (
 // tinyModel writes a random model with the demo's tokenizer of that family.
 func tinyModel(t testing.TB, family string, reward bool) string {
 	t.Helper()
-	from := filepath.Join("..", "..", "data", "tokenizers", family)
 	config := map[string]string{
 		"llama": `{"architectures":["LlamaForCausalLM"],"model_type":"llama","vocab_size":768,"hidden_size":32,"intermediate_size":48,"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"max_position_embeddings":128,"tie_word_embeddings":true}`,
 		"mpt":   `{"architectures":["MptForCausalLM"],"model_type":"mpt","vocab_size":768,"d_model":32,"n_layers":2,"n_heads":4,"max_seq_len":128,"no_bias":true}`,
 	}[family]
+	return writeModel(t, family, config, reward)
+}
+
+// writeModel writes a random model of a configuration with the demo's tokenizer of a family.
+func writeModel(t testing.TB, family, config string, reward bool) string {
+	t.Helper()
+	from := filepath.Join("..", "..", "data", "tokenizers", family)
 	c, err := decoder.ParseConfig([]byte(config))
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +65,9 @@ func tinyModel(t testing.TB, family string, reward bool) string {
 
 func open(t testing.TB, dir string, o Options) *Engine {
 	t.Helper()
+	if o.Backend == "" {
+		o.Backend = os.Getenv("BACKEND") // "" is the Go backend
+	}
 	e, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)

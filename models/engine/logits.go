@@ -32,7 +32,7 @@ func (e *Engine) Logits(ctx context.Context, ids []int32) ([]float32, error) {
 			return err
 		}
 		length := min(bucket(len(ids)), e.Context())
-		logits, err = run1(x, tokens(shape{rows: 1, length: length}, [][]int32{ids}))
+		logits, err = run1(x, tokens(shape{rows: 1, length: length}, [][]int32{ids}, 0))
 		return err
 	})
 	if err != nil {

@@ -196,7 +196,7 @@ func TestRecordedRefusals(t *testing.T) {
 		{"ls_embeddings", "status 501: This server does not support embeddings"},
 		{"ls_stop", "no log-probs in the reply"},
 		{"vl_batch", "2 choices, want one"},
-		{"ls_completions_echo", "asked for"},
+		{"ls_completions_echo", "the answer was broken off"},
 	} {
 		_, err := smol(t, test.name).Generate(t.Context(), GenerateRequest{PromptIDs: capital, MaxTokens: 8, Truncate: dist.Truncate{Mass: 1, TopK: 4}})
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "request profuser-") {
@@ -256,26 +256,4 @@ func TestTokens(t *testing.T) {
 	if ambiguous == 0 || ambiguous > 256 {
 		t.Errorf("%d ambiguous tokens; the byte tokens of letters that have their own should be", ambiguous)
 	}
-}
-
-func FuzzReplies(f *testing.F) {
-	for _, name := range []string{"vl_completions_pl", "vl_completions_ids", "ls_completions_ids", "vl_completions_echo1", "ls_completion_nprobs", "vl_badjson", "rm_classify"} {
-		body, _ := fixture(f, name)
-		f.Add(body)
-	}
-	format := smolFormat(f)
-	m := &Model{options: Options{Format: format}, tokens: newVocabulary(format.Tokenizer(), 49152)}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		if a, err := m.readAnswer(body); err == nil {
-			_ = m.checkAnswer(&a, GenerateRequest{MaxTokens: 3, Truncate: dist.Truncate{Mass: 1, TopK: 2}})
-		}
-		if score, err := m.readReward(body, 0); err == nil && (math.IsNaN(score) || math.IsInf(score, 0)) {
-			t.Errorf("score %v", score)
-		}
-		_, _ = m.readChat(body, ChatRequest{MaxTokens: 3, TopLogProbs: 1})
-		var r inputReply
-		if decode(body, &r) == nil {
-			_, _ = m.tokens.triples(r.Meta.Input, r.Meta.InputTop)
-		}
-	})
 }

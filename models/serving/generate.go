@@ -70,7 +70,7 @@ func (m *Model) Generate(ctx context.Context, r GenerateRequest) (out GenerateRe
 		return out, fmt.Errorf("generating with %s: %d prompt tokens and at most %d new ones; both must be positive", m.options.Name, len(r.PromptIDs), r.MaxTokens)
 	}
 	if err := errors.Join(r.Truncate.Validate(), m.fits(len(r.PromptIDs)+r.MaxTokens, r.PromptIDs)); err != nil {
-		return out, err
+		return out, m.failed("generating", err)
 	}
 	generate := m.generateOpenAI
 	if m.options.Kind == SGLang {
@@ -87,7 +87,7 @@ func (m *Model) Generate(ctx context.Context, r GenerateRequest) (out GenerateRe
 		out.Reading, err = m.tokens.distributions(a.positions, r.Truncate.TopK, r.Truncate)
 	}
 	if err != nil {
-		return GenerateResult{}, fmt.Errorf("generating with %s: %w", m.options.Name, err)
+		return GenerateResult{}, m.failed("generating", err)
 	}
 	for _, p := range a.positions {
 		out.IDs = append(out.IDs, p.id)
@@ -156,6 +156,9 @@ func (m *Model) checkAnswer(a *answer, r GenerateRequest) error {
 	n := len(a.positions)
 	if n > r.MaxTokens || n == 0 && !a.stopped {
 		return fmt.Errorf("%d tokens, want 1 to %d", n, r.MaxTokens)
+	}
+	if n < r.MaxTokens && !a.stopped && !m.stops(a.positions) {
+		return fmt.Errorf("%d tokens of %d, and the model has not ended: the answer was broken off", n, r.MaxTokens)
 	}
 	if a.count != 0 && a.count != n && !(a.stopped && a.count == n+1) {
 		return fmt.Errorf("log-probs of %d tokens, the server counts %d", n, a.count)

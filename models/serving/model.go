@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/serving/transport"
@@ -34,7 +35,7 @@ type Options struct {
 	Name, Model string
 	// Kind is the server's: Auto, VLLM, SGLang or LlamaCPP; "" means Auto. It only shortens the search for a way.
 	Kind string
-	// Format says how conversations become tokens; its tokenizer must be the model's.
+	// Format says how conversations become tokens; its tokenizer must be the model's. A Reward that ReadsText needs none.
 	Format *chat.Format
 	// Context is the longest sequence in tokens; 0 asks the server.
 	Context int
@@ -42,16 +43,22 @@ type Options struct {
 	VocabSize int
 	// Reward says how a reward model is asked; "" means Classify.
 	Reward RewardAPI
+	// Criteria is what a judge is to say about an answer, after "Say in at most three sentences"; "" means DefaultCriteria.
+	Criteria string
+	// MaxFailures is how many requests may fail, each an error of its row alone, before such an error is one of the run;
+	// 0 sets no bound. Too long texts do not count.
+	MaxFailures int64
 	// Transport says where and how often. Its Identity is set here.
 	Transport transport.Options
 }
 
 // Model is one served model. All methods may be called from many goroutines.
 type Model struct {
-	options Options
-	pool    *transport.Pool
-	tokens  *vocabulary
-	context int
+	options  Options
+	pool     *transport.Pool
+	tokens   *vocabulary
+	context  int
+	failures atomic.Int64
 
 	probing sync.Mutex // guards what follows
 	reader  *reader
@@ -66,28 +73,44 @@ func Open(ctx context.Context, o Options) (*Model, error) {
 	if o.Reward == "" {
 		o.Reward = Classify
 	}
-	o.Transport.Identity = strings.Join([]string{o.Model, o.Kind, o.Format.Tokenizer().Fingerprint()}, "\x1f")
+	if o.Criteria == "" {
+		o.Criteria = DefaultCriteria
+	}
+	fingerprint := ""
+	if o.Format != nil {
+		fingerprint = o.Format.Tokenizer().Fingerprint()
+	} else if !o.Reward.ReadsText() {
+		return nil, fmt.Errorf("no tokenizer, which every use but the rewards %s and %s needs", PairScore, Judge)
+	}
+	o.Transport.Identity = strings.Join([]string{o.Model, o.Kind, fingerprint}, "\x1f")
 	pool, err := transport.New(o.Transport)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", o.Name, err)
+		return nil, err
 	}
 	m := &Model{options: o, pool: pool, context: o.Context}
 	size, err := m.lookUp(ctx)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("model %s: %w", o.Name, err), pool.Close())
+	if err == nil && o.Format != nil {
+		m.tokens, err = vocabularyOf(o, size)
 	}
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return m, nil
+}
+
+// vocabularyOf is the vocabulary of a model whose server knows size ids, 0 if it does not say.
+func vocabularyOf(o Options, size int) (*vocabulary, error) {
+	tokens := o.Format.Tokenizer().Size()
 	if o.VocabSize > 0 {
 		size = o.VocabSize
 	}
-	tokens := o.Format.Tokenizer().Size()
 	if size == 0 {
 		size = tokens
 	}
 	if tokens > size {
-		return nil, errors.Join(fmt.Errorf("model %s: its tokenizer has %d ids, the server's model %d: the tokenizer belongs to another model", o.Name, tokens, size), pool.Close())
+		return nil, fmt.Errorf("its tokenizer has %d ids, the server's model %d: the tokenizer belongs to another model", tokens, size)
 	}
-	m.tokens = newVocabulary(o.Format.Tokenizer(), size)
-	return m, nil
+	return newVocabulary(o.Format.Tokenizer(), size), nil
 }
 
 // Close ends the calls in flight and leaves no goroutine.
@@ -114,17 +137,37 @@ type listed struct {
 }
 
 // lookUp reads /v1/models; a server without that route is accepted when the configuration says the context.
-func (m *Model) lookUp(ctx context.Context) (int, error) {
-	var list struct{ Data []listed }
-	err := m.pool.Do(ctx, transport.Request{Method: http.MethodGet, Path: "/v1/models", Fresh: true, Check: func(b []byte) error { return decode(b, &list) }})
-	var status *transport.StatusError
-	if errors.As(err, &status) && status.Status == http.StatusNotFound && m.context > 0 {
+func (m *Model) lookUp(ctx context.Context) (vocab int, err error) {
+	length := 0
+	err = m.pool.Do(ctx, transport.Request{Method: http.MethodGet, Path: "/v1/models", Fresh: true, Check: func(reply []byte) (err error) {
+		vocab, length, err = readModels(reply, m.options.Model)
+		return err
+	}})
+	needed := m.options.Format != nil // the length of a conversation that is sent as text is the server's business
+	switch {
+	case statusOf(err) == http.StatusNotFound && (m.context > 0 || !needed):
 		return 0, nil
-	}
-	if err != nil {
+	case statusOf(err) == http.StatusNotFound:
+		return 0, fmt.Errorf("the server has no list of models: set the model's context: %w", err)
+	case err != nil:
 		return 0, err
 	}
-	at := slices.IndexFunc(list.Data, func(l listed) bool { return l.ID == m.options.Model })
+	if length > 0 && (m.context == 0 || length < m.context) {
+		m.context = length
+	}
+	if m.context == 0 && needed {
+		return 0, errors.New("the server does not say how long a text it reads: set the model's context")
+	}
+	return vocab, nil
+}
+
+// readModels finds a model in a reply of /v1/models: its number of ids and longest text, 0 where the server does not say.
+func readModels(reply []byte, name string) (vocab, length int, err error) {
+	var list struct{ Data []listed }
+	if err := decode(reply, &list); err != nil {
+		return 0, 0, err
+	}
+	at := slices.IndexFunc(list.Data, func(l listed) bool { return l.ID == name })
 	if at < 0 && len(list.Data) == 1 && list.Data[0].Meta != nil { // llama.cpp names its file and answers to every name
 		at = 0
 	}
@@ -133,20 +176,17 @@ func (m *Model) lookUp(ctx context.Context) (int, error) {
 		for _, l := range list.Data {
 			names = append(names, l.ID)
 		}
-		return 0, fmt.Errorf("endpoint.model %q is not on the server, which has %s", m.options.Model, strings.Join(names, ", "))
+		return 0, 0, &otherReply{fmt.Errorf("endpoint.model %q is not on the server, which has %s", name, strings.Join(names, ", "))}
 	}
 	found := list.Data[at]
-	vocab, length := found.Vocab, found.MaxLen
+	vocab, length = found.Vocab, found.MaxLen
 	if found.Meta != nil {
 		vocab, length = found.Meta.Vocab, max(length, found.Meta.Context)
 	}
-	if length > 0 && (m.context == 0 || length < m.context) {
-		m.context = length
+	if vocab < 0 || length < 0 {
+		return 0, 0, fmt.Errorf("%w: a model with %d ids and a context of %d", errDamaged, vocab, length)
 	}
-	if m.context == 0 {
-		return 0, errors.New("the server does not say how long a text it reads: set the model's context")
-	}
-	return vocab, nil
+	return vocab, length, nil
 }
 
 // ask sends one request and reads the reply with check. A probe's reply that is whole but of another kind is final.
@@ -162,26 +202,14 @@ func (m *Model) ask(ctx context.Context, path string, body any, probe bool, chec
 		}
 		return err
 	}
-	return m.explain(m.pool.Do(ctx, transport.Request{Path: path, Body: data, Check: judge, Fresh: probe}))
-}
-
-// explain adds what to do to the faults that servers describe in their own words.
-func (m *Model) explain(err error) error {
-	var status *transport.StatusError
-	if !errors.As(err, &status) || status.Status != http.StatusBadRequest {
-		return err
-	}
-	switch text := status.Message; {
-	case strings.Contains(text, "context length") || strings.Contains(text, "context size"):
-		return fmt.Errorf("%w: %w", ErrTooLong, err)
-	case strings.Contains(text, "greater than max allowed"):
-		return fmt.Errorf("truncate.top_k is more than the server allows; start it with a larger --max-logprobs or lower truncate.top_k: %w", err)
-	}
-	return err
+	return explain(m.pool.Do(ctx, transport.Request{Path: path, Body: data, Check: judge, Fresh: probe}))
 }
 
 // fits checks a request's length and ids.
 func (m *Model) fits(n int, lists ...[]int32) error {
+	if m.tokens == nil {
+		return errors.New("a model without a tokenizer reads texts only")
+	}
 	if n > m.context {
 		return fmt.Errorf("%w: %d tokens, model %s has a context of %d", ErrTooLong, n, m.options.Name, m.context)
 	}

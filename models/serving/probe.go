@@ -3,13 +3,12 @@ package serving
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/profuser/profuser/fusion/dist"
-	"github.com/profuser/profuser/models/serving/transport"
+	"github.com/profuser/profuser/schemas"
 )
 
 // Need says what a model will be asked for.
@@ -24,7 +23,13 @@ type Need struct {
 // An error says what is missing and what to do.
 func (m *Model) Check(ctx context.Context, n Need) error {
 	truncate := dist.Truncate{Mass: 1, TopK: n.TopK}
-	probe := m.tokens.sample()
+	var probe []int32
+	if n.Generate || n.Score {
+		if err := m.fits(0); err != nil {
+			return m.failed("checking", err)
+		}
+		probe = m.tokens.sample()
+	}
 	if n.Generate {
 		if _, err := m.Generate(ctx, GenerateRequest{PromptIDs: probe, MaxTokens: 1, Truncate: truncate}); err != nil {
 			return err
@@ -35,9 +40,14 @@ func (m *Model) Check(ctx context.Context, n Need) error {
 			return err
 		}
 	}
-	if n.Reward {
+	if n.Reward && m.options.Reward == Judge {
+		question := []schemas.Message{{Role: schemas.RoleUser, Content: "What is 2 + 2?"}}
+		if _, err := m.Reward(ctx, RewardRequest{Messages: question, Text: "2 + 2 = 4."}); err != nil {
+			return err
+		}
+	} else if n.Reward {
 		if _, err := m.form(ctx); err != nil {
-			return fmt.Errorf("rewarding with %s: %w", m.options.Name, err)
+			return m.failed("rewarding", err)
 		}
 	}
 	return nil
@@ -98,20 +108,3 @@ func (m *Model) reading(ctx context.Context) (*reader, error) {
 	}
 	return nil, fmt.Errorf("this server does not return the log-probs of a given text, which reading the references needs; serve the model with vLLM, SGLang or profuser serve (llama.cpp ignores echo, transformers serve refuses it). Tried %s", strings.Join(reasons, "; "))
 }
-
-// refusal says whether an error is the server's answer to a question that it does not understand, rather than a fault
-// on the way.
-func refusal(err error) bool {
-	var status *transport.StatusError
-	if errors.As(err, &status) {
-		return status.Status >= 400 && status.Status < 500 && status.Status != 401 && status.Status != 403 && status.Status != 408 && status.Status != 429 || status.Status == 501
-	}
-	var other *otherReply
-	return errors.As(err, &other)
-}
-
-// otherReply is a reply that a server gave to another question than ours.
-type otherReply struct{ error }
-
-// Unwrap keeps transport from asking again.
-func (e *otherReply) Unwrap() []error { return []error{e.error, transport.ErrFinal} }

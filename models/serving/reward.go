@@ -35,59 +35,52 @@ func RewardAPIs() []RewardAPI {
 	return []RewardAPI{Classify, Pooling, PairScore, SGLangClassify, Predict, Judge}
 }
 
+// ReadsText says that a reward model is asked with the conversation's text, which its own server renders: such a model
+// needs no tokenizer here.
+func (a RewardAPI) ReadsText() bool { return a == PairScore || a == Judge }
+
 // RewardRequest is an answer to be scored.
 type RewardRequest struct {
 	// Messages is the conversation, Text the answer.
 	Messages []schemas.Message
 	Text     string
+	// IDs [T] are conversation and answer rendered by the model's Format; nil lets Reward render them.
+	IDs []int32
 }
 
 // Reward scores an answer: the reward model's raw logit, or the judge's number. A conversation over the context is
 // ErrTooLong.
 func (m *Model) Reward(ctx context.Context, r RewardRequest) (float64, error) {
-	fail := func(err error) (float64, error) { return 0, fmt.Errorf("rewarding with %s: %w", m.options.Name, err) }
-	switch m.options.Reward {
-	case Judge:
-		score, err := m.judge(ctx, r)
-		if err != nil {
-			return fail(err)
-		}
-		return score, nil
-	case PairScore:
-		form, err := m.form(ctx)
-		if err != nil {
-			return fail(err)
-		}
-		score, err := m.scorePair(ctx, r, form)
-		if err != nil {
-			return fail(err)
-		}
-		return score, nil
-	}
-	ids, err := m.options.Format.Conversation(r.Messages, r.Text)
+	score, err := m.reward(ctx, r)
 	if err != nil {
-		return fail(err)
-	}
-	score, err := m.RewardIDs(ctx, ids)
-	return score, err
-}
-
-// RewardIDs is Reward of a rendered conversation. The judge and PairScore cannot read one.
-func (m *Model) RewardIDs(ctx context.Context, ids []int32) (score float64, err error) {
-	if len(ids) == 0 {
-		return 0, fmt.Errorf("rewarding with %s: no tokens", m.options.Name)
-	}
-	if err := m.fits(len(ids), ids); err != nil {
-		return 0, err
-	}
-	form, err := m.form(ctx)
-	if err == nil {
-		score, err = m.rewardOf(ctx, ids, form, false)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("rewarding with %s: %w", m.options.Name, err)
+		return 0, m.failed("rewarding", err)
 	}
 	return score, nil
+}
+
+func (m *Model) reward(ctx context.Context, r RewardRequest) (float64, error) {
+	form, err := m.form(ctx)
+	if err != nil {
+		return 0, err
+	}
+	switch m.options.Reward {
+	case Judge:
+		return m.judge(ctx, r)
+	case PairScore:
+		return m.scorePair(ctx, r, form, false)
+	}
+	if r.IDs == nil {
+		if r.IDs, err = m.options.Format.Conversation(r.Messages, r.Text); err != nil {
+			return 0, err
+		}
+	}
+	if len(r.IDs) == 0 {
+		return 0, errors.New("no tokens")
+	}
+	if err := m.fits(len(r.IDs), r.IDs); err != nil {
+		return 0, err
+	}
+	return m.rewardOf(ctx, r.IDs, form, false)
 }
 
 // rewardForm is what was found out of a reward server.
@@ -99,47 +92,53 @@ type rewardForm struct {
 // form finds out at the first use whether a server takes ids and whether it turns the activation off: the same text is
 // scored with and without, and the two must be one number and its sigmoid, or a number that no sigmoid gives.
 func (m *Model) form(ctx context.Context) (rewardForm, error) {
+	if m.options.Reward == Judge {
+		return rewardForm{}, nil
+	}
 	m.probing.Lock()
 	defer m.probing.Unlock()
-	if m.rewards != nil {
-		return *m.rewards, nil
-	}
-	var form rewardForm
-	if m.options.Reward == Judge {
+	if m.rewards == nil {
+		form, err := m.probeForm(ctx)
+		if refusal(err) {
+			err = unfit{err}
+		}
+		if err != nil {
+			return rewardForm{}, err
+		}
 		m.rewards = &form
-		return form, nil
 	}
-	probe := m.tokens.sample()
+	return *m.rewards, nil
+}
+
+func (m *Model) probeForm(ctx context.Context) (form rewardForm, err error) {
 	ask := func(form rewardForm) (float64, error) {
 		if m.options.Reward == PairScore {
-			return m.scorePair(ctx, RewardRequest{Messages: []schemas.Message{{Role: "user", Content: "one"}}, Text: "two"}, form)
+			return m.scorePair(ctx, RewardRequest{Messages: []schemas.Message{{Role: schemas.RoleUser, Content: "one"}}, Text: "two"}, form, true)
 		}
-		return m.rewardOf(ctx, probe, form, true)
+		return m.rewardOf(ctx, m.tokens.sample(), form, true)
 	}
 	form.text = m.options.Reward == Predict
 	raw, err := ask(form)
-	if err != nil && refusal(err) && !form.text && m.options.Reward != PairScore {
+	if refusal(err) && !form.text && m.options.Reward != PairScore {
 		form.text = true
-		var second error
-		if raw, second = ask(form); second != nil {
-			return form, errors.Join(err, second)
+		first := err
+		if raw, err = ask(form); refusal(err) {
+			err = fmt.Errorf("as ids: %w; as text: %w", first, err)
 		}
-	} else if err != nil {
+	}
+	if err != nil {
 		return form, err
 	}
-	if !slices.Contains([]RewardAPI{SGLangClassify}, m.options.Reward) {
-		on := form
-		on.activation = true
-		activated, err := ask(on)
-		if err != nil {
-			return form, err
-		}
-		if err := rawLogit(raw, activated); err != nil {
-			return form, err
-		}
+	if m.options.Reward == SGLangClassify {
+		return form, nil
 	}
-	m.rewards = &form
-	return form, nil
+	on := form
+	on.activation = true
+	activated, err := ask(on)
+	if err != nil {
+		return form, err
+	}
+	return form, rawLogit(raw, activated)
 }
 
 // rawLogit decides whether raw is free of an activation, given the same score with the server's default.
@@ -263,7 +262,7 @@ func (m *Model) readReward(reply []byte, tokens int) (float64, error) {
 }
 
 // scorePair asks a cross-encoder for the score of the last user turn and the answer.
-func (m *Model) scorePair(ctx context.Context, r RewardRequest, form rewardForm) (score float64, err error) {
+func (m *Model) scorePair(ctx context.Context, r RewardRequest, form rewardForm, probe bool) (score float64, err error) {
 	if len(r.Messages) == 0 {
 		return 0, errors.New("a conversation without messages")
 	}
@@ -271,7 +270,7 @@ func (m *Model) scorePair(ctx context.Context, r RewardRequest, form rewardForm)
 	if !form.activation {
 		body["use_activation"] = false
 	}
-	err = m.ask(ctx, "/score", body, false, func(reply []byte) (err error) {
+	err = m.ask(ctx, "/score", body, probe, func(reply []byte) (err error) {
 		score, err = m.readReward(reply, 0)
 		return err
 	})

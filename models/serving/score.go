@@ -37,8 +37,11 @@ func (m *Model) Score(ctx context.Context, r ScoreRequest) (out Reading, err err
 		return out, err
 	}
 	ids := slices.Concat(r.PromptIDs, r.TextIDs)
-	if err := m.fits(len(ids), ids); err != nil || len(r.TextIDs) == 0 {
-		return out, err
+	if err := m.fits(len(ids), ids); err != nil {
+		return out, m.failed("scoring", err)
+	}
+	if len(r.TextIDs) == 0 {
+		return out, nil
 	}
 	way, err := m.reading(ctx)
 	if err == nil {
@@ -48,7 +51,7 @@ func (m *Model) Score(ctx context.Context, r ScoreRequest) (out Reading, err err
 		})
 	}
 	if err != nil {
-		return Reading{}, fmt.Errorf("scoring with %s: %w", m.options.Name, err)
+		return Reading{}, m.failed("scoring", err)
 	}
 	return out, nil
 }

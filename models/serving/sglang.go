@@ -156,7 +156,8 @@ func (m *Model) generateSGLang(ctx context.Context, r GenerateRequest) (answer, 
 	all := append(append([]int32{}, r.PromptIDs...), ids...)
 	err = readInputLogProbs(ctx, m, question{ids: all, topK: r.Truncate.TopK}, func(positions []position) error {
 		a.positions = positions[len(r.PromptIDs):]
-		return nil
+		_, err := m.tokens.distributions(a.positions, r.Truncate.TopK, r.Truncate)
+		return err
 	})
 	return a, err
 }

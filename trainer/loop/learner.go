@@ -8,17 +8,14 @@ import (
 	"sort"
 
 	"github.com/gomlx/compute"
-	_ "github.com/gomlx/compute/gobackend" // the backend that needs no cgo
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/models/processor"
 	"github.com/profuser/profuser/trainer/optim"
 )
-
-// DefaultBackend runs everywhere and needs no cgo.
-const DefaultBackend = "go:ops_sequential"
 
 // Build makes the graph of one micro-batch. It returns float32 values to report and the gradient of every weight by its
 // tensor name; a weight without one gets a gradient of zero.
@@ -41,14 +38,11 @@ type Learner struct {
 	step       int
 }
 
-// NewLearner prepares the training of all variables of a store on a backend ("" is DefaultBackend).
-func NewLearner(backend string, store *model.Store, optimizer optim.AdamW, build Build) (*Learner, error) {
-	if backend == "" {
-		backend = DefaultBackend
-	}
-	b, err := compute.NewWithConfig(backend)
+// NewLearner prepares the training of all variables of a store on the backend of a configuration, as processor.Open takes it.
+func NewLearner(config string, store *model.Store, optimizer optim.AdamW, build Build) (*Learner, error) {
+	b, err := processor.Open(config)
 	if err != nil {
-		return nil, fmt.Errorf("opening trainer.backend %q: %w", backend, err)
+		return nil, fmt.Errorf("opening trainer.backend: %w", err)
 	}
 	l := &Learner{optimizer: optimizer, backend: b, store: store}
 	for v := range store.IterVariables() {

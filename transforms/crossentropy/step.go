@@ -142,6 +142,9 @@ func (s Step) read(ctx context.Context, model Scorer, p *schemas.Prompt, t *give
 		return nil, sink.Reject(s.Name(), p.ID, author, CodeTooLong, "prompt and %s of %d tokens exceed the context of %d", what, n, model.Context()), nil
 	}
 	reading, err := model.Score(ctx, Request{PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, Truncate: s.Truncate})
+	if rejected := sink.Failed(s.Name(), p.ID, s.Source.Name, err); rejected != nil {
+		return nil, rejected, nil
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("prompt %s, source %s: reading the %s: %w", p.ID, s.Source.Name, what, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/profuser/profuser/fusion/benchmark"
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
@@ -70,17 +71,31 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	if err != nil {
 		return nil, err
 	}
-	rows, rejects := make([]*schemas.Evaluation, len(items)), make([]*schemas.Rejected, len(items))
+	marked := make([]*item, len(items))
+	for i := range items {
+		marked[i] = &item{prompt: &items[i]}
+	}
+	// All answers first, then all readings: a model takes work of one kind in fuller batches.
 	feed, calls := s.Model.Calls()
-	err = inflight.Rows(ctx, feed, calls, len(items), func(ctx context.Context, i int) error {
-		var err error
-		if rows[i], rejects[i], err = s.answer(ctx, writer, reader, &items[i]); err == nil {
-			tally.Row(rejects[i] != nil)
+	for _, phase := range []func(context.Context, *item) error{
+		func(ctx context.Context, x *item) error { return s.answer(ctx, writer, reader, x) },
+		func(ctx context.Context, x *item) error { return s.read(ctx, reader, x) },
+	} {
+		err = inflight.Rows(ctx, feed, calls, len(marked), func(ctx context.Context, i int) error {
+			if marked[i].reject != nil {
+				return nil
+			}
+			return phase(ctx, marked[i])
+		})
+		if err != nil {
+			return nil, err
 		}
-		return err
-	})
-	if err != nil {
-		return nil, err
+	}
+	var rows []*schemas.Evaluation
+	var rejects []*schemas.Rejected
+	for _, x := range marked {
+		tally.Row(x.reject != nil)
+		rows, rejects = append(rows, x.row), append(rejects, x.reject)
 	}
 	footer := s.Footer
 	footer.Part, footer.Inputs, footer.Rejects = part, []dataset.Input{input}, sink.Present(rejects)
@@ -88,44 +103,71 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	return [][]byte{data}, err
 }
 
-// answer marks one item: a row, or a reject.
-func (s Step) answer(ctx context.Context, writer generate.Generator, reader crossentropy.Scorer, p *schemas.Prompt) (*schemas.Evaluation, *schemas.Rejected, error) {
-	reject := func(code, format string, args ...any) (*schemas.Evaluation, *schemas.Rejected, error) {
-		return nil, sink.Reject(s.Name(), p.ID, s.Model.Name, code, format, args...), nil
+// item is one item on its way to a row or a reject.
+type item struct {
+	prompt    *schemas.Prompt
+	benchmark benchmark.Item
+	encoded   chat.Encoded
+	row       *schemas.Evaluation
+	reject    *schemas.Rejected
+}
+
+// refuse rejects an item.
+func (s Step) refuse(x *item, code, format string, args ...any) error {
+	x.reject = sink.Reject(s.Name(), x.prompt.ID, s.Model.Name, code, format, args...)
+	return nil
+}
+
+// failed is what a call's error means for its item: a reject, or the end of the step.
+func (s Step) failed(x *item, err error) error {
+	if x.reject = sink.Failed(s.Name(), x.prompt.ID, s.Model.Name, err); x.reject != nil || err == nil {
+		return nil
 	}
-	item, err := benchmark.FromPrompt(*p)
-	if err != nil {
-		return reject(CodeItem, "%v", err)
+	return fmt.Errorf("item %s, model %s: %w", x.prompt.ID, s.Model.Name, err)
+}
+
+// answer lets the model answer and marks it.
+func (s Step) answer(ctx context.Context, writer generate.Generator, reader crossentropy.Scorer, x *item) (err error) {
+	p := x.prompt
+	if x.benchmark, err = benchmark.FromPrompt(*p); err != nil {
+		return s.refuse(x, CodeItem, "%v", err)
 	}
 	if p.Reference == nil {
-		return reject(CodeItem, "field reference: missing; the held-out loss needs one")
+		return s.refuse(x, CodeItem, "field reference: missing; the held-out loss needs one")
 	}
 	prompt, err := writer.Prompt(p.Messages)
 	if err != nil {
-		return reject(CodeTemplate, "rendering messages: %v", err)
+		return s.refuse(x, CodeTemplate, "rendering messages: %v", err)
 	}
-	encoded, err := reader.Encode(p.Messages, *p.Reference, true)
-	if err != nil {
-		return reject(CodeTemplate, "rendering messages and reference: %v", err)
+	if x.encoded, err = reader.Encode(p.Messages, *p.Reference, true); err != nil {
+		return s.refuse(x, CodeTemplate, "rendering messages and reference: %v", err)
 	}
-	if n := max(len(prompt)+s.MaxNewTokens, len(encoded.PromptIDs)+len(encoded.TextIDs)); n > writer.Context() {
-		return reject(CodeTooLong, "%d tokens exceed the context of %d", n, writer.Context())
+	if n := max(len(prompt)+s.MaxNewTokens, len(x.encoded.PromptIDs)+len(x.encoded.TextIDs)); n > writer.Context() {
+		return s.refuse(x, CodeTooLong, "%d tokens exceed the context of %d", n, writer.Context())
 	}
 	answer, err := writer.Generate(ctx, generate.Request{PromptIDs: prompt, MaxTokens: s.MaxNewTokens, TopP: 1, Truncate: nothing})
 	if err != nil {
-		return nil, nil, fmt.Errorf("item %s, model %s: %w", p.ID, s.Model.Name, err)
-	}
-	reading, err := reader.Score(ctx, crossentropy.Request{PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, Truncate: nothing})
-	if err != nil {
-		return nil, nil, fmt.Errorf("item %s, model %s: %w", p.ID, s.Model.Name, err)
+		return s.failed(x, err)
 	}
 	text, _, _ := writer.Answer(answer.IDs)
 	skill := ""
 	if len(p.Tags) > 0 {
 		skill = p.Tags[0]
 	}
-	return &schemas.Evaluation{
-		ID: p.ID, Model: s.Model.Name, Skill: skill, Text: text, Answer: item.Answer, Correct: benchmark.Correct(text, item.Answer, item.Candidates),
-		Nats: reading.Nats(), Bytes: int32(len(*p.Reference)),
-	}, nil, nil
+	x.row = &schemas.Evaluation{
+		ID: p.ID, Model: s.Model.Name, Skill: skill, Text: text, Answer: x.benchmark.Answer,
+		Correct: benchmark.Correct(text, x.benchmark.Answer, x.benchmark.Candidates),
+	}
+	return nil
+}
+
+// read lets the model read the reference.
+func (s Step) read(ctx context.Context, reader crossentropy.Scorer, x *item) error {
+	reading, err := reader.Score(ctx, crossentropy.Request{PromptIDs: x.encoded.PromptIDs, TextIDs: x.encoded.TextIDs, Truncate: nothing})
+	if err != nil {
+		x.row = nil
+		return s.failed(x, err)
+	}
+	x.row.Nats, x.row.Bytes = reading.Nats(), int32(len(*x.prompt.Reference))
+	return nil
 }

@@ -1,16 +1,11 @@
 package fuse
 
 import (
-	"fmt"
-	"sync"
-
 	"github.com/profuser/profuser/fusion/align"
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/fusion/spelling"
-	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
-	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
 )
 
@@ -25,22 +20,31 @@ type text struct {
 	natsPerByte float64
 	reward      *float64
 	margin      *float64
+	own         *schemas.TokenDistributions // the target's reading of the text, nil if there is none
 }
 
-// response is a source's own answer.
-func response(g *schemas.Generation, source int, selected bool, reward, margin *float64) text {
+// response is a source's own answer; reading is the target's of it, nil if there is none.
+func response(g *schemas.Generation, source int, selected bool, reward, margin *float64, reading *schemas.TeacherForcing) text {
 	nats := max(0, dist.Nats(g.TokenLogProbs))
 	return text{
 		mode: schemas.ModeInference, source: source, selected: selected, text: g.Text, closed: g.FinishReason == schemas.FinishStop,
-		tokens: &g.TokenDistributions, natsPerByte: nats / float64(max(1, len(g.Text))), reward: reward, margin: margin,
+		tokens: &g.TokenDistributions, natsPerByte: nats / float64(max(1, len(g.Text))), reward: reward, margin: margin, own: distributions(reading),
 	}
 }
 
-// reference is the ground-truth answer as a source read it.
-func reference(reference string, r *schemas.TeacherForcing, source int, selected bool, margin *float64) text {
+// distributions are those of a reading, nil without one.
+func distributions(r *schemas.TeacherForcing) *schemas.TokenDistributions {
+	if r == nil {
+		return nil
+	}
+	return &r.TokenDistributions
+}
+
+// reference is the ground-truth answer as a source read it; reading is the target's of it.
+func reference(reference string, r *schemas.TeacherForcing, source int, selected bool, margin *float64, reading *schemas.TeacherForcing) text {
 	return text{
 		mode: schemas.ModeTraining, source: source, selected: selected, text: reference, closed: true,
-		tokens: &r.TokenDistributions, natsPerByte: r.NatsPerByte, margin: margin,
+		tokens: &r.TokenDistributions, natsPerByte: r.NatsPerByte, margin: margin, own: distributions(reading),
 	}
 }
 
@@ -52,7 +56,7 @@ type alignedText struct {
 
 // example aligns a text for the target and adds its row, or a reject.
 func (s Step) example(out *output, p *schemas.Prompt, t text) error {
-	x, rejected, err := s.aligned(p, t)
+	x, rejected, err := s.aligned(out, p, t)
 	switch {
 	case err != nil:
 		return err
@@ -74,7 +78,7 @@ func fill(row schemas.FusionExample, x mixture.Aligned) schemas.FusionExample {
 }
 
 // aligned encodes the text for the target and moves the source's distributions to its tokens; or a reject.
-func (s Step) aligned(p *schemas.Prompt, t text) (x alignedText, rejected *schemas.Rejected, err error) {
+func (s Step) aligned(out *output, p *schemas.Prompt, t text) (x alignedText, rejected *schemas.Rejected, err error) {
 	source := s.Sources[t.source].Model
 	reject := func(code, form string, args ...any) (alignedText, *schemas.Rejected, error) {
 		return alignedText{}, sink.Reject(s.Name(), p.ID, source.Name, code, form, args...), nil
@@ -90,14 +94,10 @@ func (s Step) aligned(p *schemas.Prompt, t text) (x alignedText, rejected *schem
 	if n := len(encoded.PromptIDs) + len(encoded.TextIDs); n > s.Context {
 		return reject(CodeTooLong, "prompt and %s text of %d tokens exceed the target's context of %d", t.mode, n, s.Context)
 	}
-	aligner, err := alignerOf(source, s.Target)
-	if err != nil {
-		return x, nil, err
-	}
-	aligned, err := aligner.Align([]byte(t.text),
+	aligned, err := out.aligners[t.source].AlignBeside([]byte(t.text),
 		align.Tokens{IDs: t.tokens.TokenIDs, Starts: t.tokens.StartBytes, Closed: t.closed},
 		dist.Sparse{Counts: t.tokens.Counts, IDs: t.tokens.IDs, LogProbs: t.tokens.LogProbs}, t.tokens.TextRank,
-		align.Tokens{IDs: encoded.TextIDs, Starts: encoded.Starts, Closed: t.closed})
+		align.Tokens{IDs: encoded.TextIDs, Starts: encoded.Starts, Closed: t.closed}, ownDistributions(t.own, encoded.TextIDs))
 	if err != nil {
 		return reject(CodeAlign, "%v", err)
 	}
@@ -121,36 +121,4 @@ func (s Step) sound(out *output, mode string, source Source, record, id, text st
 		return false, nil
 	}
 	return true, nil
-}
-
-// formats and aligners of this process, made at their first use; a vocabulary is large, and many parts share it.
-var formats, aligners sync.Map
-
-// format loads a model's tokenizer and template once.
-func format(m inflight.Model) (*chat.Format, error) {
-	load, _ := formats.LoadOrStore(m, sync.OnceValues(func() (*chat.Format, error) {
-		f, err := chat.Load(m.Dir, chat.Options{ChatTemplate: m.ChatTemplate, EndOfTurn: m.EndOfTurn, BOS: m.BOS})
-		if err != nil {
-			return nil, fmt.Errorf("model %s: %w", m.Name, err)
-		}
-		return f, nil
-	}))
-	return load.(func() (*chat.Format, error))()
-}
-
-// alignerOf prepares a pair of vocabularies once.
-func alignerOf(source, target inflight.Model) (*align.Exact, error) {
-	make, _ := aligners.LoadOrStore([2]inflight.Model{source, target}, sync.OnceValues(func() (*align.Exact, error) {
-		from, err := format(source)
-		if err != nil {
-			return nil, err
-		}
-		to, err := format(target)
-		if err != nil {
-			return nil, err
-		}
-		a, b := from.Tokenizer(), to.Tokenizer()
-		return align.NewExact(a, from.StopIDs(), a.Fingerprint(), b, to.EndOfTurn(), b.Fingerprint()), nil
-	}))
-	return make.(func() (*align.Exact, error))()
 }

@@ -31,7 +31,7 @@ func (s Step) inference(out *output, p *schemas.Prompt, rows *part, stats []*adv
 	out.selections = append(out.selections, selection)
 	return s.each(selection, func(k int, selected bool) error {
 		g := rows.generations[k][p.ID]
-		return s.example(out, p, response(g, k, selected, advantage.MeanScore(rows.scores(p.ID, g.Source)), selection.Margin))
+		return s.example(out, p, response(g, k, selected, advantage.MeanScore(rows.scores(p.ID, g.Source)), selection.Margin, rows.targetReadings[k][p.ID]))
 	})
 }
 
@@ -83,7 +83,7 @@ func (s Step) training(out *output, p *schemas.Prompt, rows *part) error {
 	}
 	return s.each(selection, func(k int, selected bool) error {
 		r := rows.readings[k][p.ID]
-		return s.example(out, p, reference(*p.Reference, r, k, selected, selection.Margin))
+		return s.example(out, p, reference(*p.Reference, r, k, selected, selection.Margin, s.targetReading(rows, p.ID)))
 	})
 }
 
@@ -93,7 +93,7 @@ func (s Step) mixture(out *output, p *schemas.Prompt, rows *part, readings []adv
 	var row schemas.FusionExample
 	for i, k := range at {
 		r := rows.readings[k][p.ID]
-		x, rejected, err := s.aligned(p, reference(*p.Reference, r, k, true, nil))
+		x, rejected, err := s.aligned(out, p, reference(*p.Reference, r, k, true, nil, s.targetReading(rows, p.ID)))
 		if err != nil {
 			return err
 		}
@@ -113,6 +113,16 @@ func (s Step) mixture(out *output, p *schemas.Prompt, rows *part, readings []adv
 	}
 	row.Source, row.Selected, row.Margin, row.NatsPerByte = schemas.MixedSource, true, nil, mixed.NatsPerByte
 	out.examples[schemas.ModeTraining] = append(out.examples[schemas.ModeTraining], fill(row, mixed.Aligned))
+	return nil
+}
+
+// targetReading is the target's reading of a prompt's reference, nil if there is none.
+func (s Step) targetReading(rows *part, id string) *schemas.TeacherForcing {
+	for k, source := range s.Sources {
+		if source.Model.Name == s.Target.Name {
+			return rows.readings[k][id]
+		}
+	}
 	return nil
 }
 

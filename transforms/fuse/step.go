@@ -8,6 +8,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/fusion/align"
 	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
@@ -63,6 +64,8 @@ type Step struct {
 	Measure string
 	// Average, if set, mixes the distributions of all readings instead of picking a winner.
 	Average *mixture.Average
+	// Alignment says how distributions are moved to the target's tokens.
+	Alignment Alignment
 	// KeepAll writes a row for every competitor, DropTargetWins none for prompts that the target wins.
 	KeepAll, DropTargetWins bool
 }
@@ -80,8 +83,9 @@ func (Step) Name() string { return "fuse" }
 // Datasets implements sink.Step.
 func (s Step) Datasets() []string { return []string{s.Selections, s.Inference, s.Training} }
 
-// output gathers one part's rows.
+// output gathers one part's rows; aligners are the sources'.
 type output struct {
+	aligners   []align.Aligner
 	selections []schemas.Selection
 	examples   map[string][]schemas.FusionExample
 	rejects    map[string][]schemas.Rejected
@@ -97,7 +101,11 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	if err != nil {
 		return nil, err
 	}
-	out := output{examples: map[string][]schemas.FusionExample{}, rejects: map[string][]schemas.Rejected{}}
+	aligners, err := s.aligners(ctx, in.Store())
+	if err != nil {
+		return nil, err
+	}
+	out := output{aligners: aligners, examples: map[string][]schemas.FusionExample{}, rejects: map[string][]schemas.Rejected{}}
 	for i := range rows.prompts {
 		if err := ctx.Err(); err != nil {
 			return nil, err

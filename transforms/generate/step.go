@@ -106,6 +106,9 @@ func (s Step) answer(ctx context.Context, model Generator, p *schemas.Prompt, sa
 	answer, err := model.Generate(ctx, Request{
 		PromptIDs: ids, MaxTokens: s.MaxNewTokens, Temperature: s.Temperature, TopP: s.TopP, Seed: seed, Truncate: s.Truncate,
 	})
+	if rejected := sink.Failed(s.Name(), p.ID, s.Source.Name, err); rejected != nil {
+		return nil, rejected, nil
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("prompt %s, source %s: generating: %w", p.ID, s.Source.Name, err)
 	}

@@ -30,14 +30,18 @@ type Model struct {
 type Endpoint struct {
 	// URLs are base addresses, separated by spaces.
 	URLs string
-	// Model is the name on the server, Kind the server's kind, Reward how a reward model is asked.
-	Model, Kind, Reward string
-	// Cache is a directory for replies, "" for none.
+	// Model is the name on the server, Kind the server's kind, Reward how a reward model is asked, Criteria what a judge
+	// is asked.
+	Model, Kind, Reward, Criteria string
+	// Cache is a directory or bucket for replies, "" for none.
 	Cache string
 	// Concurrency is the number of requests in flight at each URL.
 	Concurrency int
-	// Timeout is the limit of one request.
-	Timeout time.Duration
+	// Timeout is the limit of one request, MaxWait of the wait before it is sent again; Attempts is how often it is sent.
+	Timeout, MaxWait time.Duration
+	Attempts         int
+	// MaxFailures is how many requests may fail before the step ends; 0 sets no bound.
+	MaxFailures int64
 	// Context is the longest sequence in tokens; 0 asks the server.
 	Context int
 }

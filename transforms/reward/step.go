@@ -49,10 +49,25 @@ func (Step) Name() string { return "reward" }
 // Datasets implements sink.Step.
 func (s Step) Datasets() []string { return []string{s.Output} }
 
-// response is one answer with its prompt.
+// response is one answer with its prompt, and what became of it: a row or a reject.
 type response struct {
 	prompt *schemas.Prompt
 	answer *schemas.Generation
+	row    *schemas.Reward
+	reject *schemas.Rejected
+}
+
+// together cuts responses, in order of their prompts, into those that are scored in one call.
+func together(model Rewarder, responses []*response) (groups [][]*response) {
+	_, grouped := model.(Group)
+	for i, r := range responses {
+		if grouped && i > 0 && r.prompt == responses[i-1].prompt {
+			groups[len(groups)-1] = append(groups[len(groups)-1], r)
+		} else {
+			groups = append(groups, []*response{r})
+		}
+	}
+	return groups
 }
 
 // Make implements sink.Step.
@@ -65,17 +80,26 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	if err != nil {
 		return nil, err
 	}
-	rows, rejects := make([]*schemas.Reward, len(responses)), make([]*schemas.Rejected, len(responses))
+	scored := together(model, responses)
 	feed, calls := s.Judge.Calls()
-	err = inflight.Rows(ctx, feed, calls, len(responses), func(ctx context.Context, i int) error {
-		var err error
-		if rows[i], rejects[i], err = s.score(ctx, model, responses[i]); err == nil {
-			tally.Row(rejects[i] != nil)
+	err = inflight.Rows(ctx, feed, calls, len(scored), func(ctx context.Context, i int) error {
+		if err := s.score(ctx, model, scored[i]); err != nil {
+			return err
 		}
-		return err
+		for _, r := range scored[i] {
+			tally.Row(r.reject != nil)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	var rows []*schemas.Reward
+	var rejects []*schemas.Rejected
+	for _, group := range scored {
+		for _, r := range group {
+			rows, rejects = append(rows, r.row), append(rejects, r.reject)
+		}
 	}
 	footer := s.Footer
 	footer.Part, footer.Inputs, footer.Rejects = part, inputs, sink.Present(rejects)
@@ -84,7 +108,7 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 }
 
 // read returns the responses of one part by prompt, then source, then sample.
-func (s Step) read(ctx context.Context, in *sink.Inputs, part int) ([]response, []dataset.Input, error) {
+func (s Step) read(ctx context.Context, in *sink.Inputs, part int) ([]*response, []dataset.Input, error) {
 	prompts, input, err := sink.Read[schemas.Prompt](ctx, in, s.Prompts, part)
 	if err != nil {
 		return nil, nil, err
@@ -103,35 +127,65 @@ func (s Step) read(ctx context.Context, in *sink.Inputs, part int) ([]response, 
 			sources[i][g.ID] = append(sources[i][g.ID], g)
 		}
 	}
-	var responses []response
+	var responses []*response
 	for k := range prompts {
 		for _, source := range sources {
 			for _, g := range source[prompts[k].ID] {
-				responses = append(responses, response{&prompts[k], g})
+				responses = append(responses, &response{prompt: &prompts[k], answer: g})
 			}
 		}
 	}
 	return responses, inputs, nil
 }
 
-// score asks for one score: a row, or a reject.
-func (s Step) score(ctx context.Context, model Rewarder, r response) (*schemas.Reward, *schemas.Rejected, error) {
-	reject := func(code, format string, args ...any) (*schemas.Reward, *schemas.Rejected, error) {
-		return nil, sink.Reject(s.Name(), r.prompt.ID, r.answer.Source, code, s.Judge.Name+": "+format, args...), nil
+// score asks for the scores of one call's responses: each gets a row or a reject.
+func (s Step) score(ctx context.Context, model Rewarder, responses []*response) error {
+	var asked []*response
+	var requests []Request
+	for _, r := range responses {
+		ids, err := model.Conversation(r.prompt.Messages, r.answer.Text)
+		switch {
+		case err != nil:
+			s.refuse(r, CodeTemplate, "rendering messages and response: %v", err)
+		case len(ids) > model.Context():
+			s.refuse(r, CodeTooLong, "conversation of %d tokens exceeds the context of %d", len(ids), model.Context())
+		default:
+			asked = append(asked, r)
+			requests = append(requests, Request{Messages: r.prompt.Messages, Text: r.answer.Text, IDs: ids})
+		}
 	}
-	ids, err := model.Conversation(r.prompt.Messages, r.answer.Text)
+	if len(asked) == 0 {
+		return nil
+	}
+	scores, err := rewards(ctx, model, requests)
 	if err != nil {
-		return reject(CodeTemplate, "rendering messages and response: %v", err)
+		for _, r := range asked {
+			if r.reject = sink.Failed(s.Name(), r.prompt.ID, r.answer.Source, err); r.reject == nil {
+				return fmt.Errorf("prompt %s, source %s, reward model %s: %w", r.prompt.ID, r.answer.Source, s.Judge.Name, err)
+			}
+		}
+		return nil
 	}
-	if len(ids) > model.Context() {
-		return reject(CodeTooLong, "conversation of %d tokens exceeds the context of %d", len(ids), model.Context())
+	for i, r := range asked {
+		if math.IsNaN(scores[i]) || math.IsInf(scores[i], 0) {
+			s.refuse(r, CodeNotFinite, "the score is %v", scores[i])
+			continue
+		}
+		r.row = &schemas.Reward{ID: r.prompt.ID, Source: r.answer.Source, Sample: r.answer.Sample, Score: scores[i]}
 	}
-	score, err := model.Reward(ctx, ids)
-	if err != nil {
-		return nil, nil, fmt.Errorf("prompt %s, source %s, reward model %s: %w", r.prompt.ID, r.answer.Source, s.Judge.Name, err)
+	return nil
+}
+
+// rewards scores one request, or the several of a Group.
+func rewards(ctx context.Context, model Rewarder, requests []Request) ([]float64, error) {
+	if group, ok := model.(Group); ok {
+		return group.Rewards(ctx, requests)
 	}
-	if math.IsNaN(score) || math.IsInf(score, 0) {
-		return reject(CodeNotFinite, "the score is %v", score)
-	}
-	return &schemas.Reward{ID: r.prompt.ID, Source: r.answer.Source, Sample: r.answer.Sample, Score: score}, nil, nil
+	score, err := model.Reward(ctx, requests[0])
+	return []float64{score}, err
+}
+
+// refuse rejects a response.
+func (s Step) refuse(r *response, code, format string, args ...any) {
+	r.reject = sink.Reject(s.Name(), r.prompt.ID, r.answer.Source, code, s.Judge.Name+": "+format, args...)
 }

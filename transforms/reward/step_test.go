@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -110,7 +112,7 @@ func TestOrder(t *testing.T) {
 // broken scores nothing.
 type broken struct{ *transformtest.Model }
 
-func (broken) Reward(context.Context, []int32) (float64, error) { return math.NaN(), nil }
+func (broken) Reward(context.Context, reward.Request) (float64, error) { return math.NaN(), nil }
 
 // TestNoNumber: a score that is no number is rejected with its value, it does not vote.
 func TestNoNumber(t *testing.T) {
@@ -140,5 +142,63 @@ func TestNoNumber(t *testing.T) {
 	}
 	if rows != 0 || len(footer.Rejects) != 4 || footer.Rejects[0].Code != reward.CodeNotFinite || !strings.Contains(footer.Rejects[0].Message, "NaN") {
 		t.Errorf("%d rows, rejects %v", rows, footer.Rejects)
+	}
+}
+
+// grouped scores the answers of a prompt together and notes how many those were.
+type grouped struct {
+	*transformtest.Model
+	note func(int)
+}
+
+func (g grouped) Rewards(ctx context.Context, requests []reward.Request) (scores []float64, err error) {
+	g.note(len(requests))
+	for _, r := range requests {
+		score, err := g.Reward(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		scores = append(scores, score)
+	}
+	return scores, nil
+}
+
+// TestGroup: a rewarder that can do so gets the answers of each prompt in one call; the rows are the same.
+func TestGroup(t *testing.T) {
+	transformtest.Use(nil)
+	alone := t.TempDir()
+	if err := score(t.Context(), alone, 5); err != nil {
+		t.Fatal(err)
+	}
+	want, err := transformtest.Read[schemas.Reward](t.Context(), alone, "rewards/judge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var sizes []int
+	reward.Models.Use(func(ctx context.Context, m inflight.Model) (reward.Rewarder, error) {
+		g, err := generate.Models.Get(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		return grouped{g.(*transformtest.Model), func(n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			sizes = append(sizes, n)
+		}}, nil
+	})
+	url := t.TempDir()
+	if err := score(t.Context(), url, 5); err != nil {
+		t.Fatal(err)
+	}
+	got, err := transformtest.Read[schemas.Reward](t.Context(), url, "rewards/judge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("scored in groups: %v, alone: %v", got, want)
+	}
+	if !slices.Equal(sizes, []int{2, 2, 2, 2, 2}) {
+		t.Errorf("calls of %v answers; want two of each of the five prompts", sizes)
 	}
 }

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -59,6 +60,22 @@ func Present[T any](rows []*T) []T {
 		}
 	}
 	return present
+}
+
+// Failed is the record of a row whose call to a model ended with an error of that row alone, one with a method
+// Reject() (code string, attempts int) such as models/serving's. It is nil for every other error: the step must end.
+func Failed(step, id, source string, err error) *schemas.Rejected {
+	var row interface {
+		error
+		Reject() (code string, attempts int)
+	}
+	if !errors.As(err, &row) {
+		return nil
+	}
+	code, attempts := row.Reject()
+	r := Reject(step, id, source, code, "%v", err)
+	r.Attempts = int32(attempts)
+	return r
 }
 
 // Reject is the record of a row that a step could not process.

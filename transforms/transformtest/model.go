@@ -76,8 +76,8 @@ func (m *Model) Score(_ context.Context, r crossentropy.Request) (crossentropy.R
 }
 
 // Reward scores a conversation by its tokens: between 0 and 1, the same for the same tokens.
-func (m *Model) Reward(_ context.Context, ids []int32) (float64, error) {
-	return float64(sum(ids)%64) / 64, m.Fail
+func (m *Model) Reward(_ context.Context, r reward.Request) (float64, error) {
+	return float64(sum(r.IDs)%64) / 64, m.Fail
 }
 
 func (m *Model) distributions(text []int32) (logProbs []float32, rank []int32, d dist.Sparse) {

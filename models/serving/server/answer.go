@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"sync"
@@ -51,15 +52,11 @@ func (s *Server) generate(ctx context.Context, ids []int32, p sampling, k int) (
 	var wait sync.WaitGroup
 	for i := range p.n {
 		wait.Go(func() {
-			a, err := s.engine.Generate(ctx, engine.GenerateRequest{PromptIDs: ids, MaxTokens: p.most, Temperature: p.temperature, TopP: p.topP, Seed: p.seed + int64(i), Truncate: every(k)})
+			a, err := s.engine.Generate(ctx, p.request(ids, i, k))
 			if errs[i] = err; err != nil {
 				return
 			}
-			out[i] = answer{places: places(a.IDs, a.TokenLogProbs, a.TextRank, a.Dist, k), finish: "length"}
-			if a.Stopped {
-				out[i].finish = "stop"
-			}
-			s.finish(&out[i], p.stops)
+			out[i] = answer{places: places(a.IDs, a.TokenLogProbs, a.TextRank, a.Dist, k), finish: finishOf(a), text: s.text(a)}
 			s.counts.tokens(0, len(a.IDs))
 		})
 	}
@@ -73,21 +70,25 @@ func (s *Server) generate(ctx context.Context, ids []int32, p sampling, k int) (
 	return out, nil
 }
 
-// finish writes an answer's text, without special tokens and up to the first stop string; tokens after the one in which
-// that string ends are dropped.
-func (s *Server) finish(a *answer, stops []string) {
+// finishOf is why an answer ended.
+func finishOf(a engine.GenerateResult) string {
+	if a.Stopped {
+		return "stop"
+	}
+	return "length"
+}
+
+// text is an answer's, without special tokens and up to the stop text that ended it.
+func (s *Server) text(a engine.GenerateResult) string {
 	t := s.engine.Format().Tokenizer()
 	var b []byte
-	for i, p := range a.places {
-		b = append(b, t.Bytes(p.id)...)
-		for _, stop := range stops {
-			if at := strings.Index(string(b), stop); stop != "" && at >= 0 {
-				a.text, a.finish, a.places = readable(b[:at]), "stop", a.places[:i+1]
-				return
-			}
-		}
+	for _, id := range a.IDs {
+		b = append(b, t.Bytes(id)...)
 	}
-	a.text = readable(b)
+	if a.StopText != "" {
+		b, _, _ = bytes.Cut(b, []byte(a.StopText))
+	}
+	return readable(b)
 }
 
 // readable is text for JSON.
@@ -105,28 +106,27 @@ func (s *Server) readPrompt(ctx context.Context, ids []int32, k int) ([]place, e
 	return append([]place{{id: ids[0]}}, places(ids[1:], r.TokenLogProbs, r.TextRank, r.Dist, k)...), nil
 }
 
-// text is a token for people.
-func text(t *tokenizer.Tokenizer, id int32) string {
+// spelled is a token for people.
+func spelled(t *tokenizer.Tokenizer, id int32) string {
 	if b := t.Bytes(id); b != nil {
 		return readable(b)
 	}
 	return t.Token(id)
 }
 
-// columns is OpenAI's older shape of log-probs.
-func (s *Server) columns(list []place, asIDs bool) map[string]any {
+// columns is OpenAI's older shape of log-probs, of tokens that begin offset characters after the beginning.
+func (s *Server) columns(list []place, asIDs bool, offset int) map[string]any {
 	t := s.engine.Format().Tokenizer()
 	name := func(id int32) string {
 		if asIDs {
 			return tokenID(id)
 		}
-		return text(t, id)
+		return spelled(t, id)
 	}
 	tokens, own, tops, offsets := []string{}, []any{}, []any{}, []int{}
-	offset := 0
 	for _, p := range list {
 		tokens, offsets = append(tokens, name(p.id)), append(offsets, offset)
-		offset += utf8.RuneCountInString(text(t, p.id))
+		offset += s.length(p)
 		if !p.known {
 			own, tops = append(own, nil), append(tops, nil)
 			continue
@@ -140,6 +140,11 @@ func (s *Server) columns(list []place, asIDs bool) map[string]any {
 	return map[string]any{"tokens": tokens, "token_logprobs": own, "top_logprobs": tops, "text_offset": offsets}
 }
 
+// length is a token's in characters, as text_offset counts them.
+func (s *Server) length(p place) int {
+	return utf8.RuneCountInString(spelled(s.engine.Format().Tokenizer(), p.id))
+}
+
 // list is the shape of chat completions, with ids besides.
 func (s *Server) list(places []place) map[string]any {
 	t := s.engine.Format().Tokenizer()
@@ -148,7 +153,7 @@ func (s *Server) list(places []place) map[string]any {
 		for _, x := range t.Bytes(id) {
 			b = append(b, int(x))
 		}
-		return map[string]any{"id": id, "token": text(t, id), "bytes": b, "logprob": logProb}
+		return map[string]any{"id": id, "token": spelled(t, id), "bytes": b, "logprob": logProb}
 	}
 	content := []any{}
 	for _, p := range places {
@@ -173,9 +178,9 @@ func (s *Server) byID(list []place) []any {
 			out = append(out, nil)
 			continue
 		}
-		at := map[string]any{number(p.id): map[string]any{"logprob": p.logProb, "rank": len(p.ids) + 1, "decoded_token": text(t, p.id)}}
+		at := map[string]any{number(p.id): map[string]any{"logprob": p.logProb, "rank": len(p.ids) + 1, "decoded_token": spelled(t, p.id)}}
 		for i, id := range p.ids {
-			at[number(id)] = map[string]any{"logprob": p.tops[i], "rank": i + 1, "decoded_token": text(t, id)}
+			at[number(id)] = map[string]any{"logprob": p.tops[i], "rank": i + 1, "decoded_token": spelled(t, id)}
 		}
 		out = append(out, at)
 	}

@@ -52,8 +52,8 @@ func (s *Server) classify(w http.ResponseWriter, r *http.Request, body []byte) e
 		data = append(data, map[string]any{"index": i, "label": "LABEL_0", "probs": []float64{score}, "num_classes": 1})
 	}
 	s.counts.tokens(read, 0)
-	reply := s.envelope("classify", "list", read, 0)
-	reply["data"] = data
+	reply := s.envelope("classify", "list")
+	reply["data"], reply["usage"] = data, usage(read, 0)
 	write(w, http.StatusOK, reply)
 	return nil
 }

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -42,84 +45,128 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 	if err != nil {
 		return err
 	}
-	var choices []map[string]any
-	read, written := 0, 0
-	for _, ids := range prompts {
-		list, n, err := s.choices(r, &q, p, ids, k)
-		if err != nil {
+	openings := make([]opening, len(prompts))
+	for i, ids := range prompts {
+		if openings[i], err = s.opening(r.Context(), &q, ids, k); err != nil {
 			return err
 		}
-		for _, c := range list {
+	}
+	if q.Stream {
+		return s.streamCompletion(w, r, &q, p, prompts, openings, k)
+	}
+	choices, written := []map[string]any{}, 0
+	for i, ids := range prompts {
+		answers := make([]answer, p.n)
+		if p.most > 0 {
+			if answers, err = s.generate(r.Context(), ids, p, max(0, k)); err != nil {
+				return err
+			}
+		}
+		for _, a := range answers {
+			c := s.completion(&q, openings[i], a, k)
 			c["index"] = len(choices)
 			choices = append(choices, c)
+			written += len(a.places)
 		}
-		read += len(ids)
-		written += n
 	}
-	reply := s.envelope("cmpl", "text_completion", read, written)
-	if q.Stream {
-		return s.stream(w, reply, choices, func(c map[string]any, piece string) { c["text"] = piece }, "text")
-	}
-	reply["choices"] = choices
+	reply := s.envelope("cmpl", "text_completion")
+	reply["choices"], reply["usage"] = choices, usage(total(prompts), written)
 	write(w, http.StatusOK, reply)
 	return nil
 }
 
-// choices are the answers of one prompt.
-func (s *Server) choices(r *http.Request, q *request, p sampling, ids []int32, k int) (out []map[string]any, written int, err error) {
+// opening is what a completion says of its prompt.
+type opening struct {
+	text   string  // of echo
+	shown  []place // of echo, with log-probs if they are asked for
+	fields map[string]any
+}
+
+func (s *Server) opening(ctx context.Context, q *request, ids []int32, k int) (o opening, err error) {
 	if len(ids) == 0 {
-		return nil, 0, wrong("prompt", "is empty, want at least one token")
+		return o, wrong("prompt", "is empty, want at least one token")
 	}
+	o.fields = map[string]any{}
 	var prompt []place
 	if q.PromptLogProbs != nil || q.Echo && k >= 0 {
 		most := k
 		if q.PromptLogProbs != nil {
 			most = max(most, *q.PromptLogProbs)
 		}
-		if prompt, err = s.readPrompt(r.Context(), ids, max(0, most)); err != nil {
-			return nil, 0, err
+		if prompt, err = s.readPrompt(ctx, ids, max(0, most)); err != nil {
+			return o, err
 		}
 	}
-	answers := make([]answer, p.n)
-	if p.most > 0 {
-		if answers, err = s.generate(r.Context(), ids, p, max(0, k)); err != nil {
-			return nil, 0, err
-		}
+	if q.Echo {
+		o.text = s.engine.Format().Tokenizer().Decode(ids, false)
 	}
-	for _, a := range answers {
-		c := map[string]any{"text": a.text, "finish_reason": a.finish, "logprobs": nil}
-		if p.most == 0 {
-			c["finish_reason"] = "length"
-		}
-		shown := a.places
-		if q.Echo {
-			echoed := make([]place, len(ids))
-			for i, id := range ids {
-				echoed[i].id = id
+	if q.Echo && k >= 0 {
+		o.shown = limited(prompt, k)
+	}
+	if q.PromptLogProbs != nil {
+		o.fields["prompt_logprobs"] = s.byID(limited(prompt, *q.PromptLogProbs))
+	}
+	if q.TokenIDs {
+		o.fields["prompt_token_ids"] = ids
+	}
+	return o, nil
+}
+
+// completion is one choice.
+func (s *Server) completion(q *request, o opening, a answer, k int) map[string]any {
+	c := map[string]any{"text": o.text + a.text, "finish_reason": cmp.Or(a.finish, "length"), "logprobs": nil}
+	maps.Copy(c, o.fields)
+	if k >= 0 {
+		c["logprobs"] = s.columns(slices.Concat(o.shown, a.places), q.AsIDs, 0)
+	}
+	if q.TokenIDs {
+		c["token_ids"] = idsOf(a.places)
+	}
+	return c
+}
+
+func idsOf(places []place) []int32 {
+	ids := []int32{}
+	for _, p := range places {
+		ids = append(ids, p.id)
+	}
+	return ids
+}
+
+// streamCompletion sends completions token by token.
+func (s *Server) streamCompletion(w http.ResponseWriter, r *http.Request, q *request, p sampling, prompts [][]int32, openings []opening, k int) error {
+	return s.stream(w, r, q, p, streamed{
+		reply: s.envelope("cmpl", "text_completion"), prompts: prompts, k: max(0, k),
+		open: func(t *telling, i int) map[string]any {
+			o := openings[i]
+			for _, x := range o.shown {
+				t.runes += s.length(x)
 			}
+			if o.text == "" && len(o.fields) == 0 {
+				return nil
+			}
+			c := s.completion(q, o, answer{}, k)
+			delete(c, "finish_reason")
+			return c
+		},
+		next: func(t *telling, text string, places []place) map[string]any {
+			c := map[string]any{"text": text}
 			if k >= 0 {
-				echoed = limited(prompt, k)
+				c["logprobs"] = s.columns(places, q.AsIDs, t.runes)
 			}
-			shown = slices.Concat(echoed, shown)
-			c["text"] = s.engine.Format().Tokenizer().Decode(ids, false) + a.text
-		}
-		if k >= 0 {
-			c["logprobs"] = s.columns(shown, q.AsIDs)
-		}
-		if q.PromptLogProbs != nil {
-			c["prompt_logprobs"] = s.byID(limited(prompt, *q.PromptLogProbs))
-		}
-		if q.TokenIDs {
-			own := []int32{}
-			for _, x := range a.places {
-				own = append(own, x.id)
+			for _, x := range places {
+				t.runes += s.length(x)
 			}
-			c["token_ids"], c["prompt_token_ids"] = own, ids
-		}
-		written += len(a.places)
-		out = append(out, c)
-	}
-	return out, written, nil
+			if q.TokenIDs {
+				c["token_ids"] = idsOf(places)
+			}
+			if text == "" && len(c) == 1 {
+				return nil
+			}
+			return c
+		},
+		end: func(_ *telling, text string) map[string]any { return map[string]any{"text": text} },
+	})
 }
 
 // limited keeps k alternatives.
@@ -133,11 +180,19 @@ func limited(list []place, k int) []place {
 }
 
 // envelope is what stands around choices.
-func (s *Server) envelope(kind, object string, read, written int) map[string]any {
-	return map[string]any{
-		"id": fmt.Sprintf("%s-%d", kind, s.seeds.Add(1)), "object": object, "created": time.Now().Unix(), "model": s.options.Name,
-		"usage": map[string]any{"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
+func (s *Server) envelope(kind, object string) map[string]any {
+	return map[string]any{"id": fmt.Sprintf("%s-%d", kind, s.seeds.Add(1)), "object": object, "created": time.Now().Unix(), "model": s.options.Name}
+}
+
+func usage(read, written int) map[string]any {
+	return map[string]any{"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+}
+
+func total(prompts [][]int32) (n int) {
+	for _, ids := range prompts {
+		n += len(ids)
 	}
+	return n
 }
 
 // chat is /v1/chat/completions.
@@ -167,6 +222,9 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request, body []byte) error
 	if p.most < 1 {
 		return wrong("max_tokens", "is %d, want at least 1 within the maximum context length %d", p.most, s.engine.Context())
 	}
+	if q.Stream {
+		return s.streamChat(w, r, &q, p, ids, logged)
+	}
 	answers, err := s.generate(r.Context(), ids, p, q.TopLogProbs)
 	if err != nil {
 		return err
@@ -180,69 +238,31 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request, body []byte) error
 		written += len(a.places)
 		choices = append(choices, c)
 	}
-	object := "chat.completion"
-	if q.Stream {
-		reply := s.envelope("chatcmpl", object+".chunk", len(ids), written)
-		return s.stream(w, reply, choices, func(c map[string]any, piece string) {
-			delete(c, "message")
-			c["delta"] = map[string]any{"role": "assistant", "content": piece}
-		}, "message")
-	}
-	reply := s.envelope("chatcmpl", object, len(ids), written)
-	reply["choices"] = choices
+	reply := s.envelope("chatcmpl", "chat.completion")
+	reply["choices"], reply["usage"] = choices, usage(len(ids), written)
 	write(w, http.StatusOK, reply)
 	return nil
 }
 
-// stream sends choices as server-sent events, a character or more at a time; finish_reason and logprobs come with the
-// last piece, usage with the last event.
-func (s *Server) stream(w http.ResponseWriter, reply map[string]any, choices []map[string]any, put func(c map[string]any, piece string), from string) error {
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-cache")
-	usage := reply["usage"]
-	delete(reply, "usage")
-	send := func(v any) {
-		data, err := json.Marshal(v)
-		if err == nil {
-			fmt.Fprintf(w, "data: %s\n\n", data)
-		}
-		if f, ok := w.(http.Flusher); ok {
-			f.Flush()
-		}
+// streamChat sends chat completions token by token.
+func (s *Server) streamChat(w http.ResponseWriter, r *http.Request, q *request, p sampling, ids []int32, logged bool) error {
+	delta := func(text string) map[string]any {
+		return map[string]any{"delta": map[string]any{"content": text}}
 	}
-	for _, c := range choices {
-		whole, _ := c[from].(string)
-		if m, ok := c[from].(map[string]any); ok {
-			whole, _ = m["content"].(string)
-		}
-		pieces := split(whole)
-		for i, piece := range pieces {
-			chunk := map[string]any{"index": c["index"], "finish_reason": nil, "logprobs": nil}
-			if i == len(pieces)-1 {
-				for k, v := range c {
-					chunk[k] = v
-				}
+	return s.stream(w, r, q, p, streamed{
+		reply: s.envelope("chatcmpl", "chat.completion.chunk"), prompts: [][]int32{ids}, k: q.TopLogProbs,
+		open: func(*telling, int) map[string]any {
+			return map[string]any{"delta": map[string]any{"role": "assistant", "content": ""}}
+		},
+		next: func(_ *telling, text string, places []place) map[string]any {
+			c := delta(text)
+			if logged {
+				c["logprobs"] = s.list(places)
+			} else if text == "" {
+				return nil
 			}
-			put(chunk, piece)
-			reply["choices"] = []any{chunk}
-			send(reply)
-		}
-	}
-	reply["choices"], reply["usage"] = []any{}, usage
-	send(reply)
-	_, _ = fmt.Fprint(w, "data: [DONE]\n\n")
-	return nil
-}
-
-// split cuts a text before each space; at least one piece.
-func split(text string) []string {
-	var out []string
-	start := 0
-	for i := 1; i < len(text); i++ {
-		if text[i] == ' ' {
-			out = append(out, text[start:i])
-			start = i
-		}
-	}
-	return append(out, text[start:])
+			return c
+		},
+		end: func(_ *telling, text string) map[string]any { return delta(text) },
+	})
 }

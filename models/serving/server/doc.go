@@ -6,7 +6,7 @@
 // in the process stores. /v1/models, /health and /metrics describe the server. It lets whole pipelines run over HTTP
 // without a GPU.
 //
-// Streams are sent when the answer is there, a token at a time: the engine computes whole answers. What is not
-// supported (penalties, top_k, logit_bias, …) is refused by name, never ignored. There are no keys and no TLS: listen
-// on the local host, or put a proxy before it.
+// Streams send each token as the engine draws it; text that may begin a stop text, or is no whole character yet, waits. A
+// client that goes away ends its answer. What is not supported (frequency penalties, logit_bias, tools, …) is refused by
+// name, never ignored. There are no keys and no TLS: listen on the local host, or put a proxy before it.
 package server

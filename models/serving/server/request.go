@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 
+	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -28,39 +30,35 @@ type request struct {
 	AsIDs               bool              `json:"return_tokens_as_token_ids"`
 	TokenIDs            bool              `json:"return_token_ids"`
 	Stream              bool              `json:"stream"`
+	StreamOptions       struct {
+		IncludeUsage bool `json:"include_usage"`
+	} `json:"stream_options"`
+	TopK              *int     `json:"top_k"`
+	MinP              *float64 `json:"min_p"`
+	RepetitionPenalty *float64 `json:"repetition_penalty"`
 
-	TopK              *float64        `json:"top_k"`
-	MinP              *float64        `json:"min_p"`
-	RepetitionPenalty *float64        `json:"repetition_penalty"`
-	FrequencyPenalty  *float64        `json:"frequency_penalty"`
-	PresencePenalty   *float64        `json:"presence_penalty"`
-	BestOf            *float64        `json:"best_of"`
-	LogitBias         json.RawMessage `json:"logit_bias"`
-	Suffix            json.RawMessage `json:"suffix"`
-	Tools             json.RawMessage `json:"tools"`
-	ResponseFormat    json.RawMessage `json:"response_format"`
+	FrequencyPenalty *float64        `json:"frequency_penalty"`
+	PresencePenalty  *float64        `json:"presence_penalty"`
+	BestOf           *float64        `json:"best_of"`
+	LogitBias        json.RawMessage `json:"logit_bias"`
+	Suffix           json.RawMessage `json:"suffix"`
+	Tools            json.RawMessage `json:"tools"`
+	ResponseFormat   json.RawMessage `json:"response_format"`
 }
 
 // unsupported names a field that asks for something we do not do.
 func (q *request) unsupported() error {
 	for _, f := range []struct {
-		name   string
-		value  *float64
-		allows []float64
+		name      string
+		value     *float64
+		supported float64
 	}{
-		{"top_k", q.TopK, []float64{0, -1}},
-		{"min_p", q.MinP, []float64{0}},
-		{"repetition_penalty", q.RepetitionPenalty, []float64{1}},
-		{"frequency_penalty", q.FrequencyPenalty, []float64{0}},
-		{"presence_penalty", q.PresencePenalty, []float64{0}},
-		{"best_of", q.BestOf, []float64{1}},
+		{"frequency_penalty", q.FrequencyPenalty, 0},
+		{"presence_penalty", q.PresencePenalty, 0},
+		{"best_of", q.BestOf, 1},
 	} {
-		neutral := f.value == nil
-		for _, a := range f.allows {
-			neutral = neutral || *f.value == a
-		}
-		if !neutral {
-			return wrong(f.name, "is %v: this server supports %v only", *f.value, f.allows[0])
+		if f.value != nil && *f.value != f.supported {
+			return wrong(f.name, "is %v: this server supports %v only", *f.value, f.supported)
 		}
 	}
 	for name, raw := range map[string]json.RawMessage{"logit_bias": q.LogitBias, "suffix": q.Suffix, "tools": q.Tools, "response_format": q.ResponseFormat} {
@@ -75,12 +73,20 @@ func (q *request) unsupported() error {
 
 // sampling is what a request asks for, checked.
 type sampling struct {
-	most        int
-	temperature float64
-	topP        float64
-	n           int
-	seed        int64
-	stops       []string
+	most                           int
+	topK                           int
+	temperature, topP, minP, again float64
+	n                              int
+	seed                           int64
+	stops                          []string
+}
+
+// request is the engine's for answer i of a prompt, with k alternatives at each position.
+func (p sampling) request(ids []int32, i, k int) engine.GenerateRequest {
+	return engine.GenerateRequest{
+		PromptIDs: ids, MaxTokens: p.most, Temperature: p.temperature, TopK: p.topK, TopP: p.topP, MinP: p.minP, RepetitionPenalty: p.again,
+		Stop: p.stops, Seed: p.seed + int64(i), Truncate: every(k),
+	}
 }
 
 func (s *Server) sampling(q *request) (p sampling, err error) {
@@ -90,38 +96,66 @@ func (s *Server) sampling(q *request) (p sampling, err error) {
 	if err := q.unsupported(); err != nil {
 		return p, err
 	}
-	p = sampling{most: 16, temperature: 1, topP: 1, n: 1}
+	p = sampling{most: 16, temperature: 1, topP: 1, again: 1, n: 1}
 	if q.MaxTokens == nil {
 		q.MaxTokens = q.MaxCompletionTokens
 	}
 	set(&p.most, q.MaxTokens)
 	set(&p.temperature, q.Temperature)
+	set(&p.topK, q.TopK)
 	set(&p.topP, q.TopP)
+	set(&p.minP, q.MinP)
+	set(&p.again, q.RepetitionPenalty)
 	set(&p.n, q.N)
 	if q.Seed == nil {
 		next := s.seeds.Add(int64(max(1, p.n)))
 		q.Seed = &next
 	}
 	p.seed = *q.Seed
+	if err := p.check(); err != nil {
+		return p, err
+	}
+	p.topK = max(p.topK, 0)
+	p.stops, err = stops(q.Stop)
+	return p, err
+}
+
+// check refuses numbers outside their ranges.
+func (p sampling) check() error {
 	switch {
 	case p.most < 0:
-		return p, wrong("max_tokens", "is %d, want 0 or more", p.most)
+		return wrong("max_tokens", "is %d, want 0 or more", p.most)
 	case !(p.temperature >= 0 && p.temperature <= 10):
-		return p, wrong("temperature", "is %v, want 0 to 10", p.temperature)
+		return wrong("temperature", "is %v, want 0 to 10", p.temperature)
+	case p.topK < -1:
+		return wrong("top_k", "is %d, want 1 or more, or 0 or -1 for all", p.topK)
 	case !(p.topP > 0 && p.topP <= 1):
-		return p, wrong("top_p", "is %v, want more than 0, at most 1", p.topP)
+		return wrong("top_p", "is %v, want more than 0, at most 1", p.topP)
+	case !(p.minP >= 0 && p.minP <= 1):
+		return wrong("min_p", "is %v, want 0 to 1", p.minP)
+	case !(p.again > 0 && p.again <= 100):
+		return wrong("repetition_penalty", "is %v, want more than 0, at most 100; 1 is none", p.again)
 	case p.n < 1 || p.n > 128:
-		return p, wrong("n", "is %d, want 1 to 128", p.n)
+		return wrong("n", "is %d, want 1 to 128", p.n)
 	}
-	if len(q.Stop) > 0 && string(q.Stop) != "null" {
-		var one string
-		if json.Unmarshal(q.Stop, &one) == nil {
-			p.stops = []string{one}
-		} else if json.Unmarshal(q.Stop, &p.stops) != nil {
-			return p, wrong("stop", "is neither a string nor a list of strings")
-		}
+	return nil
+}
+
+// stops reads a text or a list of texts.
+func stops(raw json.RawMessage) (list []string, err error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
 	}
-	return p, nil
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		list = []string{one}
+	} else if json.Unmarshal(raw, &list) != nil {
+		return nil, wrong("stop", "is neither a string nor a list of strings")
+	}
+	if slices.Contains(list, "") {
+		return nil, wrong("stop", "has an empty text")
+	}
+	return list, nil
 }
 
 func set[T any](to *T, from *T) {

@@ -117,8 +117,18 @@ func wrong(field, format string, args ...any) error {
 }
 
 // fail writes an error as OpenAI's API does.
-func fail(w http.ResponseWriter, err error) {
-	var f fault
+func fail(w http.ResponseWriter, err error) { write(w, faultOf(err).status, errorBody(err)) }
+
+// errorBody is an error as OpenAI's API writes it.
+func errorBody(err error) map[string]any {
+	f := faultOf(err)
+	return map[string]any{"error": map[string]any{
+		"message": f.message, "type": strings.ReplaceAll(http.StatusText(f.status), " ", ""), "param": f.field, "code": f.status,
+	}}
+}
+
+// faultOf says whose fault an error is.
+func faultOf(err error) (f fault) {
 	switch {
 	case errors.As(err, &f):
 	case errors.Is(err, engine.ErrTooLong):
@@ -128,9 +138,7 @@ func fail(w http.ResponseWriter, err error) {
 	default:
 		f = fault{http.StatusInternalServerError, "", err.Error()}
 	}
-	write(w, f.status, map[string]any{"error": map[string]any{
-		"message": f.message, "type": strings.ReplaceAll(http.StatusText(f.status), " ", ""), "param": f.field, "code": f.status,
-	}})
+	return f
 }
 
 // write sends a reply. A client that has gone is no fault of ours.

@@ -1,7 +1,10 @@
 package server_test
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -204,6 +207,11 @@ func TestAPI(t *testing.T) {
 		{"/v1/completions", `{"prompt":"a","frequency_penalty":1}`, "frequency_penalty is 1", 400},
 		{"/v1/completions", `{"prompt":"a","logit_bias":{"5":1}}`, "logit_bias is not supported", 400},
 		{"/v1/completions", `{"prompt":"a","temperature":-1}`, "temperature is -1", 400},
+		{"/v1/completions", `{"prompt":"a","top_k":-2}`, "top_k is -2", 400},
+		{"/v1/completions", `{"prompt":"a","min_p":2}`, "min_p is 2", 400},
+		{"/v1/completions", `{"prompt":"a","repetition_penalty":0}`, "repetition_penalty is 0", 400},
+		{"/v1/completions", `{"prompt":"a","stop":["x",""]}`, "stop has an empty text", 400},
+		{"/v1/completions", `{"prompt":"a","max_tokens":9999,"stream":true}`, "maximum context length", 400},
 		{"/v1/chat/completions", `{"messages":[]}`, "messages is empty", 400},
 		{"/classify", `{"input":"a"}`, "language model", 404},
 	} {
@@ -223,5 +231,126 @@ func TestAPI(t *testing.T) {
 		if err := response.Body.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestParametersOverHTTP: every sampling parameter reaches the engine.
+func TestParametersOverHTTP(t *testing.T) {
+	e, s := start(t, "target", false)
+	prompt := []int32{300, 301, 302}
+	plain := engine.GenerateRequest{PromptIDs: prompt, MaxTokens: 16, Temperature: 1.5, TopP: 1, Seed: 4, Truncate: dist.Truncate{Mass: 1, TopK: 1}}
+	whole, err := e.Generate(t.Context(), plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	differ := 0
+	for _, test := range []struct {
+		body string
+		set  func(r *engine.GenerateRequest)
+	}{
+		{`"top_k":-1`, func(*engine.GenerateRequest) {}},
+		{`"top_k":2`, func(r *engine.GenerateRequest) { r.TopK = 2 }},
+		{`"min_p":0.5`, func(r *engine.GenerateRequest) { r.MinP = 0.5 }},
+		{`"top_p":0.3`, func(r *engine.GenerateRequest) { r.TopP = 0.3 }},
+		{`"repetition_penalty":1.7,"temperature":0`, func(r *engine.GenerateRequest) { r.RepetitionPenalty, r.Temperature = 1.7, 0 }},
+	} {
+		r := plain
+		test.set(&r)
+		want, err := e.Generate(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !cmp.Equal(want.IDs, whole.IDs) {
+			differ++
+		}
+		status, body := post(t, s, "/v1/completions", `{"prompt":[300,301,302],"max_tokens":16,"seed":4,"return_token_ids":true,"temperature":1.5,`+test.body+`}`)
+		var got struct {
+			Choices []struct {
+				IDs []int32 `json:"token_ids"`
+			}
+		}
+		if err := json.Unmarshal([]byte(body), &got); err != nil || status != 200 || len(got.Choices) != 1 || !cmp.Equal(got.Choices[0].IDs, want.IDs) {
+			t.Errorf("%s: status %d, %s; want %v", test.body, status, body, want.IDs)
+		}
+	}
+	if differ != 4 {
+		t.Errorf("%d of 4 parameters changed the answer", differ)
+	}
+}
+
+// slow is a parrot that says one token, then waits until it is let go on.
+type slow struct {
+	parrot
+	goOn chan bool
+	end  error
+}
+
+func (p slow) Generate(ctx context.Context, r engine.GenerateRequest) (engine.GenerateResult, error) {
+	emit := r.Emit
+	r.Emit = func(soFar *engine.GenerateResult) {
+		emit(soFar)
+		if len(soFar.IDs) == 1 {
+			select {
+			case <-p.goOn:
+			case <-ctx.Done():
+			}
+		}
+	}
+	a, err := p.parrot.Generate(ctx, r)
+	if ctx.Err() != nil {
+		p.goOn <- true // the test hears that the answer was given up
+		return a, ctx.Err()
+	}
+	if p.end != nil {
+		return a, p.end
+	}
+	return a, err
+}
+
+// TestStreamsAsItGoes: a token reaches the client while the engine is at the next; a client that goes away ends the
+// answer; an error in the middle is told in an event.
+func TestStreamsAsItGoes(t *testing.T) {
+	format, err := chat.Load("../../../data/models/target", chat.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []error{nil, errors.New("out of luck"), context.Canceled} {
+		e := slow{parrot{format}, make(chan bool), nil}
+		if end != nil && !errors.Is(end, context.Canceled) {
+			e.end = end
+		}
+		s := httptest.NewServer(server.New(e, server.Options{Name: "m"}))
+		ctx, cancel := context.WithCancel(t.Context())
+		q, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/v1/completions", strings.NewReader(`{"prompt":[300,301,302],"max_tokens":3,"stream":true,"logprobs":0,"stream_options":{"include_usage":true}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(reply.Body)
+		if !lines.Scan() || !strings.Contains(lines.Text(), `"token_logprobs":[0]`) {
+			t.Fatalf("first event %q, error %v", lines.Text(), lines.Err())
+		}
+		if errors.Is(end, context.Canceled) {
+			cancel()
+			<-e.goOn
+		} else {
+			e.goOn <- true
+			var rest []string
+			for lines.Scan() {
+				rest = append(rest, lines.Text())
+			}
+			all := strings.Join(rest, "\n")
+			if end == nil && (strings.Count(all, `"token_logprobs":[0]`) != 2 || !strings.Contains(all, `"completion_tokens":3`) || !strings.Contains(all, "[DONE]")) || end != nil && (!strings.Contains(all, `"error":{"code":500,"message":"out of luck"`) || strings.Contains(all, "[DONE]")) {
+				t.Errorf("error %v: events %s", end, all)
+			}
+		}
+		cancel()
+		if err := reply.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		s.Close()
 	}
 }

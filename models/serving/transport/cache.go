@@ -2,25 +2,31 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// Cache keeps replies in a local directory, a file each, so that a repeated run costs no calls. Several processes may
-// share it: a file appears whole or not at all, and one that is damaged counts as absent.
-type Cache struct{ dir string }
-
-// OpenCache makes the directory if it is missing.
-func OpenCache(dir string) (*Cache, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("opening the response cache: %w", err)
-	}
-	return &Cache{dir}, nil
+// Store keeps objects by key, a slash-separated relative name: a local directory or a bucket. Methods are for
+// concurrent use; an object appears whole or not at all.
+type Store interface {
+	// Read returns an object; fs.ErrNotExist if there is none.
+	Read(ctx context.Context, key string) ([]byte, error)
+	// Write keeps an object, instead of one that is there.
+	Write(ctx context.Context, key string, data []byte) error
 }
+
+// Cache keeps replies, an object each, so that a repeated run costs no calls. Several processes may share it; a reply
+// that is damaged counts as absent.
+type Cache struct{ store Store }
+
+// NewCache keeps replies in a store.
+func NewCache(s Store) *Cache { return &Cache{s} }
 
 // cacheKey is the SHA-256, hex, of everything that a reply depends on.
 func cacheKey(identity, method, path string, body []byte) string {
@@ -30,26 +36,47 @@ func cacheKey(identity, method, path string, body []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-func (c *Cache) file(key string) string { return filepath.Join(c.dir, key[:2], key[2:]+".reply") }
+func object(key string) string { return key[:2] + "/" + key[2:] + ".reply" }
 
-// get gives a stored reply.
-func (c *Cache) get(key string) ([]byte, bool) {
-	data, err := os.ReadFile(c.file(key))
-	if err != nil || len(data) < sha256.Size {
-		return nil, false
+// get gives a stored reply, nil if there is none. A store that cannot be read is an error: calls would be paid again.
+func (c *Cache) get(ctx context.Context, key string) ([]byte, error) {
+	data, err := c.store.Read(ctx, object(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	sum := sha256.Sum256(data[sha256.Size:])
-	return data[sha256.Size:], bytes.Equal(sum[:], data[:sha256.Size])
+	if err != nil {
+		return nil, fmt.Errorf("reading the response cache: %w", err)
+	}
+	if len(data) < sha256.Size {
+		return nil, nil
+	}
+	sum, reply := data[:sha256.Size], data[sha256.Size:]
+	if own := sha256.Sum256(reply); !bytes.Equal(own[:], sum) {
+		return nil, nil
+	}
+	return reply, nil
 }
 
-// put stores a reply: its checksum, then its bytes, written beside the place and then moved there.
-func (c *Cache) put(key string, reply []byte) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("writing the response cache: %w", err)
-		}
-	}()
-	name := c.file(key)
+// put stores a reply: its checksum, then its bytes.
+func (c *Cache) put(ctx context.Context, key string, reply []byte) error {
+	sum := sha256.Sum256(reply)
+	if err := c.store.Write(ctx, object(key), append(sum[:], reply...)); err != nil {
+		return fmt.Errorf("writing the response cache: %w", err)
+	}
+	return nil
+}
+
+// Directory is a Store in a local directory, which is made when it is missing.
+type Directory string
+
+// Read implements Store.
+func (d Directory) Read(_ context.Context, key string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(string(d), filepath.FromSlash(key)))
+}
+
+// Write implements Store: the object is written beside its place and moved there.
+func (d Directory) Write(_ context.Context, key string, data []byte) error {
+	name := filepath.Join(string(d), filepath.FromSlash(key))
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
@@ -57,11 +84,12 @@ func (c *Cache) put(key string, reply []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(reply)
-	_, err1 := f.Write(sum[:])
-	_, err2 := f.Write(reply)
-	if err := errors.Join(err1, err2, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), name)
 	}
-	return os.Rename(f.Name(), name)
+	if err != nil {
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return err
 }

@@ -86,7 +86,7 @@ func (o Options) withDefaults() Options {
 	span(&o.Timeout, 120*time.Second)
 	span(&o.Backoff, 500*time.Millisecond)
 	span(&o.MaxWait, 60*time.Second)
-	span(&o.Cooldown, 5*time.Second)
+	span(&o.Cooldown, min(5*time.Second, o.MaxWait))
 	if o.MaxReply == 0 {
 		o.MaxReply = 256 << 20
 	}

@@ -3,24 +3,14 @@ package transport
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 )
-
-// ErrClosed means that the pool was closed.
-var ErrClosed = errors.New("connection to the model is closed")
-
-// ErrFinal is in the chain of a check's error when the same question would bring the same answer.
-var ErrFinal = errors.New("final")
 
 // Pool sends requests to one logical server. All methods may be called from many goroutines.
 type Pool struct {
@@ -92,26 +82,14 @@ type Request struct {
 	// Body is JSON; nil for GET.
 	Body []byte
 	// Check reads a reply with status 2xx. An error makes the reply count as damaged: the request is sent again,
-	// unless the error is ErrFinal. Nil
-	// accepts everything. It is called at most once at a time.
+	// unless the error is ErrFinal. Nil accepts everything. It is called at most once at a time.
 	Check func(reply []byte) error
 	// Fresh goes past the cache.
 	Fresh bool
 }
 
-// StatusError is a reply that says no, by its status.
-type StatusError struct {
-	// Status is the HTTP status.
-	Status int
-	// Message is the server's own explanation, shortened.
-	Message string
-}
-
-// Error implements error.
-func (e *StatusError) Error() string { return fmt.Sprintf("status %d: %s", e.Status, e.Message) }
-
-// Do sends a request until a reply passes its check. Statuses that another attempt cannot change are StatusErrors at
-// once.
+// Do sends a request until a reply passes its check. Statuses that another attempt cannot change end it at once. Its
+// error is a *Failure unless the pool was closed before or the cache failed.
 func (p *Pool) Do(ctx context.Context, r Request) error {
 	p.mu.Lock()
 	if p.closed {
@@ -134,15 +112,16 @@ func (p *Pool) Do(ctx context.Context, r Request) error {
 	var key string
 	if p.options.Cache != nil && !r.Fresh {
 		key = cacheKey(p.options.Identity, r.Method, r.Path, r.Body)
-		if reply, ok := p.options.Cache.get(key); ok && r.Check(reply) == nil {
-			return nil
+		reply, err := p.options.Cache.get(ctx, key)
+		if err != nil || reply != nil && r.Check(reply) == nil {
+			return err
 		}
 	}
 	reply, err := p.retry(ctx, r)
 	if err != nil || key == "" {
 		return err
 	}
-	return p.options.Cache.put(key, reply)
+	return p.options.Cache.put(ctx, key, reply)
 }
 
 // retry is the loop of attempts.
@@ -150,21 +129,21 @@ func (p *Pool) retry(ctx context.Context, r Request) ([]byte, error) {
 	id := fmt.Sprintf("%s-%d", p.name, p.number.Add(1))
 	var last outcome
 	for attempt := 1; ; attempt++ {
-		fail := func(err error) error {
+		fail := func(reason Reason, err error) error {
 			if last.err != nil && !errors.Is(err, last.err) {
 				err = fmt.Errorf("%w; before that %v", err, last.err)
 			}
-			return fmt.Errorf("%s %s (request %s, attempt %d of %d): %w", r.Method, r.Path, id, attempt, p.options.Attempts, err)
+			return &Failure{Method: r.Method, Path: r.Path, ID: id, Attempt: attempt, Attempts: p.options.Attempts, Reason: reason, err: err}
 		}
 		e, wait, err := p.acquire(ctx)
 		if err != nil {
-			return nil, fail(err)
+			return nil, fail(Ended, err)
 		}
 		if e == nil { // every endpoint is left alone: waiting is this attempt
 			if last.err == nil {
 				last.err = errors.New("no URL has answered lately")
 			}
-			last.wait = wait
+			last.reason, last.wait = Unanswered, wait
 		} else {
 			var h health
 			last, h = p.attempt(ctx, e, r, id)
@@ -174,14 +153,14 @@ func (p *Pool) retry(ctx context.Context, r Request) ([]byte, error) {
 			}
 			if ctx.Err() != nil {
 				last.err = nil
-				return nil, fail(context.Cause(ctx))
+				return nil, fail(Ended, context.Cause(ctx))
 			}
 		}
 		if !last.again && e != nil || attempt == p.options.Attempts {
-			return nil, fail(last.err)
+			return nil, fail(last.reason, last.err)
 		}
 		if err := p.options.Clock.Sleep(ctx, p.pause(attempt, last.wait)); err != nil {
-			return nil, fail(err)
+			return nil, fail(Ended, err)
 		}
 	}
 }
@@ -198,10 +177,11 @@ func (p *Pool) pause(attempt int, asked time.Duration) time.Duration {
 
 // outcome is how an attempt ended.
 type outcome struct {
-	reply []byte
-	err   error
-	again bool          // another attempt may help
-	wait  time.Duration // that the server asked for
+	reply  []byte
+	err    error
+	reason Reason        // of err
+	again  bool          // another attempt may help
+	wait   time.Duration // that the server asked for
 }
 
 // attempt sends a request once.
@@ -215,7 +195,7 @@ func (p *Pool) attempt(parent context.Context, e *endpoint, r Request, id string
 		case ctx.Err() != nil:
 			err = context.Cause(ctx)
 		}
-		return outcome{err: fmt.Errorf("%s: %w", e.url.Host, err), again: true}, dead
+		return outcome{err: fmt.Errorf("%s: %w", e.url.Host, err), reason: Unanswered, again: true}, dead
 	}
 	request, err := http.NewRequestWithContext(ctx, r.Method, e.url.String()+r.Path, bytes.NewReader(r.Body))
 	if err != nil {
@@ -238,7 +218,7 @@ func (p *Pool) attempt(parent context.Context, e *endpoint, r Request, id string
 		return lost(fmt.Errorf("reading the reply: %w", err))
 	}
 	if int64(len(reply)) > p.options.MaxReply {
-		return outcome{err: fmt.Errorf("%s: the reply has more than %d bytes", e.url.Host, p.options.MaxReply)}, alive
+		return outcome{err: fmt.Errorf("%s: the reply has more than %d bytes", e.url.Host, p.options.MaxReply), reason: Damaged}, alive
 	}
 	return p.judge(e, r, response, reply)
 }
@@ -248,68 +228,22 @@ func (p *Pool) judge(e *endpoint, r Request, response *http.Response, reply []by
 	code := response.StatusCode
 	if code >= 200 && code < 300 {
 		if err := r.Check(reply); err != nil {
-			return outcome{err: fmt.Errorf("%s: %w", e.url.Host, err), again: !errors.Is(err, ErrFinal)}, alive
+			return outcome{err: fmt.Errorf("%s: %w", e.url.Host, err), reason: Damaged, again: !errors.Is(err, ErrFinal)}, alive
 		}
 		return outcome{reply: reply}, alive
 	}
-	o := outcome{err: fmt.Errorf("%s: %w", e.url.Host, &StatusError{code, explanation(reply)}), wait: retryAfter(response.Header.Get("Retry-After"), p.options.Clock.Now())}
+	o := outcome{
+		err: fmt.Errorf("%s: %w", e.url.Host, &StatusError{code, explanation(reply)}), reason: Refused,
+		wait: retryAfter(response.Header.Get("Retry-After"), p.options.Clock.Now()),
+	}
 	switch {
 	case code == http.StatusNotImplemented: // the server will not learn it
 		return o, alive
-	case code >= 500:
-		o.again = true
+	case code >= 500 || code == http.StatusFailedDependency: // 424 is what TGI and TEI say when their model fails
+		o.reason, o.again = Unanswered, true
 		return o, dead
 	case code == http.StatusRequestTimeout || code == http.StatusTooManyRequests:
-		o.again = true
+		o.reason, o.again = Unanswered, true
 	}
 	return o, alive
-}
-
-// retryAfter reads seconds or a date; 0 without one.
-func retryAfter(s string, now time.Time) time.Duration {
-	if n, err := strconv.ParseFloat(s, 64); err == nil && n > 0 && n < 1e6 {
-		return time.Duration(n * float64(time.Second))
-	}
-	if t, err := http.ParseTime(s); err == nil {
-		return max(0, t.Sub(now))
-	}
-	return 0
-}
-
-// explanation is the message of an error reply: the error's own field where there is one, else the beginning of the
-// body.
-func explanation(reply []byte) string {
-	var body struct {
-		Error   json.RawMessage `json:"error"`
-		Message string          `json:"message"`
-		Detail  json.RawMessage `json:"detail"`
-	}
-	s := string(reply)
-	if json.Unmarshal(reply, &body) == nil {
-		var inner struct {
-			Message string `json:"message"`
-		}
-		var text string
-		switch {
-		case json.Unmarshal(body.Error, &inner) == nil && inner.Message != "":
-			s = inner.Message
-		case json.Unmarshal(body.Error, &text) == nil && text != "":
-			s = text
-		case body.Message != "":
-			s = body.Message
-		case len(body.Detail) > 0:
-			s = strings.Trim(string(body.Detail), `"`)
-		}
-	}
-	s = strings.Join(strings.Fields(s), " ")
-	if len(s) > 300 {
-		for s = s[:300]; !utf8.ValidString(s); {
-			s = s[:len(s)-1]
-		}
-		s += "…"
-	}
-	if s == "" {
-		return "no explanation"
-	}
-	return s
 }

@@ -298,11 +298,7 @@ func TestCache(t *testing.T) {
 	var calls atomic.Int64
 	dir := t.TempDir()
 	serve := func(identity string) *Pool {
-		cache, err := OpenCache(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return open(t, Options{Cache: cache, Identity: identity}, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "%d", calls.Add(1)) })
+		return open(t, Options{Cache: NewCache(Directory(dir)), Identity: identity}, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "%d", calls.Add(1)) })
 	}
 	a, b := serve("a"), serve("b")
 	ask := func(p *Pool, body string, fresh bool) (got string) {

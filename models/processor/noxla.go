@@ -1,0 +1,5 @@
+//go:build !xla
+
+package processor
+
+const hasXLA = false
