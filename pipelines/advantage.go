@@ -19,9 +19,17 @@ const statisticsName = "rewards/_STATS.json"
 
 func targetReadingsName(model string) string { return "crossentropy-responses/" + model }
 
-// RefreshStatistics removes the frozen statistics of scores and what depends on them, so that the step fuse makes them
-// again.
-func (r *Run) RefreshStatistics(ctx context.Context) error {
+// RefreshStatistics makes the step fuse remove the frozen statistics of scores and what depends on them, when its inputs
+// are there, and make them again.
+func (r *Run) RefreshStatistics() { r.refresh = true }
+
+// removeStatistics removes the statistics and what depends on them.
+func (r *Run) removeStatistics(ctx context.Context, inputs []string) error {
+	for _, name := range inputs {
+		if _, err := r.open(ctx, name); err != nil {
+			return err
+		}
+	}
 	if err := r.store.Remove(ctx, statisticsName); err != nil {
 		return err
 	}

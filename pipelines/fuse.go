@@ -60,6 +60,11 @@ func (r *Run) fuse(ctx context.Context) error {
 	for _, mode := range modes {
 		outputs = append(outputs, output{fusionName(mode), h})
 	}
+	if r.refresh {
+		if err := r.removeStatistics(ctx, inputs); err != nil {
+			return err
+		}
+	}
 	before, err := r.beforeFuse(ctx, step)
 	if err != nil {
 		return err

@@ -32,6 +32,7 @@ type Run struct {
 	out    io.Writer
 	// checked holds what the preconditions found out about each model.
 	checked map[string]checkedModel
+	refresh bool // see RefreshStatistics
 }
 
 // Steps lists the steps that `profuser run` makes, in order.

@@ -70,11 +70,11 @@ func newStep(name string) *cobra.Command {
 	c := command(name, explained[name], explained[name]+".\n\nFinished parts are kept: the same command goes on where an earlier one was stopped, and does nothing when all is done.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
 			r, err := pipelines.New(ctx, c, out)
-			if err == nil && refresh {
-				err = r.RefreshStatistics(ctx)
-			}
 			if err != nil {
 				return err
+			}
+			if refresh {
+				r.RefreshStatistics()
 			}
 			return r.Do(ctx, name)
 		})
@@ -96,13 +96,13 @@ func newRun() *cobra.Command {
 		"Make the steps ingest, generate, reward, crossentropy (crossentropy-responses, if needed), fuse and evaluate, in this order. Everything is checked before\nthe first one starts. Finished work is kept: the same command goes on where an earlier one was stopped.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
 			r, err := pipelines.New(ctx, c, out)
-			if err == nil && refresh {
-				err = r.RefreshStatistics(ctx)
-			}
-			if err == nil {
-				err = r.Do(ctx, pipelines.Steps...)
-			}
 			if err != nil {
+				return err
+			}
+			if refresh {
+				r.RefreshStatistics()
+			}
+			if err := r.Do(ctx, pipelines.Steps...); err != nil {
 				return err
 			}
 			fmt.Fprintf(out, "\nThe fusion dataset is in %s/fusion. Next: profuser-trainer train, profuser evaluate, profuser report.\n", r.Store().URL())

@@ -2,6 +2,7 @@ package spelling
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 
@@ -55,6 +56,35 @@ func Check(v Vocabulary, record, id, text string, closed bool, d *schemas.TokenD
 		ids = ids[:len(ids)-1]
 	}
 	return spells(v, text, ids, d.StartBytes[0], fault)
+}
+
+// Text checks that the tokens of a fusion example spell its text: as Check does, but where the text begins in the first
+// token is not stored, so bytes before it are allowed; a last token without bytes is the end of the turn.
+func Text(v Vocabulary, record, id, text string, ids []int32) error {
+	if n := len(ids); n > 0 && v.Bytes(ids[n-1]) == nil {
+		ids = ids[:n-1]
+	}
+	size := 0
+	for _, token := range ids {
+		size += len(v.Bytes(token))
+	}
+	own := 0
+	for _, token := range v.EncodeMidText([]byte(text)) {
+		own += len(v.Bytes(token))
+	}
+	fault := func(column, value, want string) error {
+		return &schemas.Fault{Record: record, ID: id, Column: column, Value: value, Want: want}
+	}
+	before := max(0, size-len(text))
+	err := spells(v, text, ids, int32(-before), fault)
+	if err != nil && own != len(text) { // normalised: as many bytes as the tokenizer's own encoding has
+		err = spells(v, text, ids, int32(-max(0, size-own)), fault)
+	}
+	var f *schemas.Fault
+	if errors.As(err, &f) {
+		f.Column = "text_ids"
+	}
+	return err
 }
 
 // spells compares the tokens' bytes with the text.

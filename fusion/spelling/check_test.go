@@ -46,11 +46,18 @@ func TestOwnTokensSpell(t *testing.T) {
 			if err := spelling.Check(v, "generation", "x", text, true, d, v.Size()); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
+			if err := spelling.Text(v, "fusion_example", "x", text, d.TokenIDs[:len(d.TokenIDs)-1]); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
 			if len(d.TokenIDs) < 2 || len(v.Bytes(d.TokenIDs[0])) == 0 {
 				return
 			}
 			if err := spelling.Check(v, "generation", "x", text+"!", true, d, v.Size()); err == nil {
 				t.Fatalf("%s: tokens of %q pass for another text", name, text)
+			}
+			var fault *schemas.Fault
+			if err := spelling.Text(v, "fusion_example", "x", text+"!", d.TokenIDs[:len(d.TokenIDs)-1]); !errors.As(err, &fault) || fault.Column != "text_ids" {
+				t.Fatalf("%s: tokens of %q pass for another text: %v", name, text, err)
 			}
 		})
 	}

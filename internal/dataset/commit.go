@@ -214,7 +214,7 @@ func deriveRejected(ctx context.Context, s Store, name string, footers []Footer)
 		if len(f.Rejects) == 0 {
 			continue
 		}
-		data, err := encodeRejected(f, part)
+		data, err := EncodePart(f.Rejects, Footer{ConfigDigest: f.ConfigDigest, Part: part, SourceModel: f.SourceModel, CreatedBy: f.CreatedBy})
 		if err != nil {
 			return err
 		}
@@ -230,11 +230,6 @@ func deriveRejected(ctx context.Context, s Store, name string, footers []Footer)
 		}
 	}
 	return nil
-}
-
-// encodeRejected is the part of rejected/ that a footer gives.
-func encodeRejected(f Footer, part int) ([]byte, error) {
-	return EncodePart(f.Rejects, Footer{ConfigDigest: f.ConfigDigest, Part: part, SourceModel: f.SourceModel, CreatedBy: f.CreatedBy})
 }
 
 // replace creates a derived object, instead of an older one with other bytes.

@@ -32,6 +32,9 @@ func DecodePart[T any](data []byte) (rows []T, f Footer, err error) {
 	if err := sameRecord(f.Schema, schema); err != nil {
 		return nil, f, err
 	}
+	if err := plausible(file, len(data)); err != nil {
+		return nil, f, err
+	}
 	rows = make([]T, file.NumRows())
 	value := reflect.ValueOf(rows)
 	for _, field := range leaves(reflect.TypeFor[T](), nil, nil) {
@@ -44,6 +47,22 @@ func DecodePart[T any](data []byte) (rows []T, f Footer, err error) {
 		}
 	}
 	return rows, f, nil
+}
+
+// plausible refuses a damaged footer that promises more rows than a file of that size can hold.
+func plausible(file *parquet.File, size int) error {
+	const rowsPerByte = 64 // equal rows compress well
+	var sum int64
+	for _, group := range file.RowGroups() {
+		if n := group.NumRows(); n < 0 || n > int64(size)*rowsPerByte {
+			return fmt.Errorf("a row group of %d rows in a file of %d bytes", n, size)
+		}
+		sum += group.NumRows()
+	}
+	if sum != file.NumRows() {
+		return fmt.Errorf("%d rows in the row groups, the file says %d", sum, file.NumRows())
+	}
+	return nil
 }
 
 // sameRecord demands that found is a version of the record wanted; parseFooter has checked that it is readable.

@@ -276,3 +276,77 @@ func TestShow(t *testing.T) {
 		}
 	}
 }
+
+// FuzzFile: whatever bytes a file has, looking at it ends without a panic, in text, faults or an error.
+func FuzzFile(f *testing.F) {
+	var b bytes.Buffer
+	w := parquet.NewGenericWriter[schemas.Prompt](&b, parquet.KeyValueMetadata("profuser.schema", schemas.PromptSchema), parquet.KeyValueMetadata("profuser.part", "0"))
+	if _, err := w.Write([]schemas.Prompt{prompt(1), prompt(2)}); err != nil {
+		f.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes(), 60, byte(1))
+	f.Add(b.Bytes(), b.Len()-30, byte(0x80))
+	f.Fuzz(func(t *testing.T, data []byte, at int, flip byte) {
+		data = bytes.Clone(data)
+		if len(data) > 0 {
+			data[uint(at)%uint(len(data))] ^= flip
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "x.parquet"), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		_ = Show(t.Context(), &out, filepath.Join(dir, "x.parquet"), 1)
+		_, _ = Validate(t.Context(), filepath.Join(dir, "x.parquet"), Options{Faults: 3})
+	})
+}
+
+// TestRejected: rejected/ must say what the footers say.
+func TestRejected(t *testing.T) {
+	dir := world(t, nil)
+	ctx := t.Context()
+	store, err := dataset.OpenStore(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dataset.Begin(ctx, store, "rewards/judge", dataset.Header{Schema: schemas.RewardSchema, ConfigDigest: "d"}); err != nil {
+		t.Fatal(err)
+	}
+	reject := schemas.Rejected{ID: prompt(0).ID, Source: "sage", Step: "reward", Code: "too_long", Message: "of 9 tokens", Attempts: 1}
+	for part, rejects := range [][]schemas.Rejected{{reject}, nil} {
+		data, err := dataset.EncodePart([]schemas.Reward{}, dataset.Footer{ConfigDigest: "d", Part: part, Rejects: rejects})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Create(ctx, "rewards/judge/"+dataset.PartName(part), data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := dataset.Commit(ctx, store, "rewards/judge", dataset.CommitOptions{Parts: 2, MaxRejects: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if r := validate(t, dir); len(r.Faults) > 0 {
+		t.Errorf("%q", r.Faults)
+	}
+	reject.Message = "of 10 tokens"
+	data, err := dataset.EncodePart([]schemas.Rejected{reject}, dataset.Footer{ConfigDigest: "d"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "rewards/judge/rejected/part-000000.parquet")
+	if err := os.WriteFile(file, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if r := validate(t, dir); len(r.Faults) != 1 || !strings.Contains(r.Faults[0], "rejected/part-000000.parquet: differs") {
+		t.Errorf("%q", r.Faults)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if r := validate(t, dir); len(r.Faults) != 1 || !strings.Contains(r.Faults[0], "the part's footer has 1 rejects") {
+		t.Errorf("%q", r.Faults)
+	}
+}

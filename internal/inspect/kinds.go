@@ -131,6 +131,7 @@ func (v *vocabulary) spelled(r record, references map[string]string) error {
 				}
 			}
 		}
+		return spelling.Text(v, "fusion_example", r.ID, r.Text, r.TextIDs)
 	}
 	return nil
 }
