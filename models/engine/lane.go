@@ -26,9 +26,10 @@ type lane struct {
 	next, starts []int32
 	// cache holds keys and values of each layer; nil before the first join.
 	cache []*tensors.Tensor
-	// admitted counts the generations taken in, joined is how long the last join took.
+	// admitted counts the generations taken in; joined is how long the last join took, lastJoin when it ended.
 	admitted int
 	joined   time.Duration
+	lastJoin time.Time
 }
 
 func newLane(e *Engine, places int) *lane {
@@ -74,7 +75,8 @@ func (l *lane) run() {
 		if len(joining) > 0 {
 			start := time.Now()
 			l.compute(func() error { return l.join(joining) })
-			l.joined = time.Since(start)
+			l.lastJoin = time.Now()
+			l.joined = l.lastJoin.Sub(start)
 			continue
 		}
 		l.compute(l.step)

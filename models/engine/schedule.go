@@ -9,7 +9,7 @@ import (
 
 const (
 	// joinPatience is how long requests that could join wait for others, in times that the last join took.
-	joinPatience = 3
+	joinPatience = 2
 	// patience is how long an incomplete batch waits for another request.
 	patience = 3 * time.Millisecond
 	// laneRounds is how often over a lane may fill its rows while requests of a length without a lane wait.
@@ -84,7 +84,8 @@ func (s *scheduler) take(l *lane, free int) (joining []*generation, closed bool)
 	}
 	length, full := s.commonest(queue, free)
 	// A join costs as much for one request as for j, and as several steps: fewer wait for more.
-	if !full && !empty && time.Since(queue[0].arrived) < joinPatience*l.joined {
+	waited := min(time.Since(queue[0].arrived), time.Since(l.lastJoin))
+	if !full && !empty && waited < joinPatience*l.joined {
 		return nil, false
 	}
 	if !full {
