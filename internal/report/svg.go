@@ -111,9 +111,13 @@ func matrix(title string, names []string, values [][]float64) template.HTML {
 	return figure(title, legend{}, barWidth, float64(head+len(names)*tall+4), b.String())
 }
 
-// label writes a group's label beside its middle.
+// label writes a group's label beside its middle, smaller where it is long.
 func label(b *strings.Builder, text string, middle float64) {
-	fmt.Fprintf(b, `<text x="%d" y="%.0f" text-anchor="end">%s</text>`, barLeft-8, middle+4, html.EscapeString(text))
+	font := 12.0
+	if len([]rune(text)) > 14 {
+		font = 10
+	}
+	fmt.Fprintf(b, `<text x="%d" y="%.0f" text-anchor="end" font-size="%.0f">%s</text>`, barLeft-8, middle+4, font, html.EscapeString(text))
 }
 
 // series is one line of a chart.
