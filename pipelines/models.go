@@ -42,8 +42,8 @@ func (m writer) Generate(ctx context.Context, r generate.Request) (generate.Answ
 type reader struct{ inProcess }
 
 func (m reader) Score(ctx context.Context, r crossentropy.Request) (crossentropy.Reading, error) {
-	s, err := m.Engine.Score(ctx, engine.ScoreRequest{PromptIDs: r.PromptIDs, TextIDs: r.TextIDs, Truncate: r.Truncate})
-	return crossentropy.Reading{TokenLogProbs: s.TokenLogProbs, TextRank: s.TextRank, Dist: s.Dist}, err
+	s, err := m.Engine.Score(ctx, engine.ScoreRequest(r))
+	return crossentropy.Reading(s), err
 }
 
 type rewarder struct{ inProcess }

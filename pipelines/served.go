@@ -29,15 +29,15 @@ type remote struct {
 type remoteWriter struct{ remote }
 
 func (m remoteWriter) Generate(ctx context.Context, r generate.Request) (generate.Answer, error) {
-	a, err := m.Model.Generate(ctx, serving.GenerateRequest{PromptIDs: r.PromptIDs, MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP, Seed: r.Seed, Truncate: r.Truncate})
+	a, err := m.Model.Generate(ctx, serving.GenerateRequest(r))
 	return generate.Answer{IDs: a.IDs, TokenLogProbs: a.TokenLogProbs, TextRank: a.TextRank, Dist: a.Dist}, err
 }
 
 type remoteReader struct{ remote }
 
 func (m remoteReader) Score(ctx context.Context, r crossentropy.Request) (crossentropy.Reading, error) {
-	s, err := m.Model.Score(ctx, serving.ScoreRequest{PromptIDs: r.PromptIDs, TextIDs: r.TextIDs, Truncate: r.Truncate})
-	return crossentropy.Reading{TokenLogProbs: s.TokenLogProbs, TextRank: s.TextRank, Dist: s.Dist}, err
+	s, err := m.Model.Score(ctx, serving.ScoreRequest(r))
+	return crossentropy.Reading(s), err
 }
 
 type remoteRewarder struct{ remote }

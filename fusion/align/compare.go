@@ -97,46 +97,6 @@ func MapOf(method string) (vocabulary.Method, bool) {
 	return m, ok
 }
 
-// Input are the rows of one text: distributions that follow its tokens, as FuseLLM stores them. Row j is what a model
-// says after token j.
-type Input struct {
-	// IDs [n] are the text's tokens.
-	IDs []int32
-	// Counts [up to n] cuts Entries into rows; tokens after the last row have none.
-	Counts []int32
-	// Entries are vocabulary ids, the most probable first within a row.
-	Entries []int32
-	// Values [Entries] are what the entries carry, log-probs or logits; only transport reads them.
-	Values []float64
-}
-
-// Rows are rows over the target's vocabulary, one for each target token.
-type Rows struct {
-	// Counts [m] cuts the lists into rows.
-	Counts []int32
-	// IDs are target ids, in the order of the source's entries.
-	IDs []int32
-	// From is the source's entry that each was copied from; -1 for those that Mass gives.
-	From []int32
-	// Mass is the probability of entries that were not copied: 1 for a one-hot, the plan's for transport.
-	Mass []float64
-	// Status [m] is exact for a copied row, one-hot, or none for one without entries.
-	Status []schemas.Status
-}
-
-// add appends an entry.
-func (r *Rows) add(id, from int32, mass float64) {
-	r.IDs, r.From, r.Mass = append(r.IDs, id), append(r.From, from), append(r.Mass, mass)
-}
-
-// close ends a row that began at entry start.
-func (r *Rows) close(start int, status schemas.Status) {
-	if len(r.IDs) == start {
-		status = schemas.StatusNone
-	}
-	r.Counts, r.Status = append(r.Counts, int32(len(r.IDs)-start)), append(r.Status, status)
-}
-
 // Rows applies the rule row by row, unshifted. Target position i with the source positions J beside it (Warper):
 //
 //	exact_match        J = {j} and the strings of i and j are equal, their markers made the same
@@ -330,24 +290,6 @@ func (c *Comparison) first(source []int32, d dist.Sparse, target []int32, own di
 	default:
 		out.add(target[0], -1, 1)
 		out.close(0, schemas.StatusOneHot)
-	}
-	return out
-}
-
-// after gives stored entries as rows: all but the first.
-func after(ids []int32, d dist.Sparse) Input {
-	in := Input{IDs: ids}
-	if len(d.Counts) > 0 {
-		skipped := d.Counts[0]
-		in.Counts, in.Entries, in.Values = d.Counts[1:], d.IDs[skipped:], widened(d.LogProbs[skipped:])
-	}
-	return in
-}
-
-func widened(xs []float32) []float64 {
-	out := make([]float64, len(xs))
-	for i, x := range xs {
-		out[i] = float64(x)
 	}
 	return out
 }

@@ -3,8 +3,6 @@ package decoder
 import (
 	"fmt"
 
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -106,11 +104,13 @@ func (m *Model) RewardHead(scope *model.Scope, hidden, last *Node) *Node {
 	if !m.a.reward {
 		panic(m.c.Architecture + " has no reward head")
 	}
+	p := &pass{c: m.c, a: m.a, g: hidden.Graph(), scope: scope}
+	return Reshape(p.linear(Pick(hidden, last), "score"), last.Shape().Dimensions...)
+}
+
+// Pick takes from hidden states [B, S, D] those at indices at [B, N] (int32): [B·N, D].
+func Pick(hidden, at *Node) *Node {
 	d := hidden.Shape().Dimensions
-	g := hidden.Graph()
-	p := &pass{c: m.c, a: m.a, g: g, scope: scope}
-	n := last.Shape().Dimensions[1]
-	row := Add(MulScalar(Iota(g, shapes.Make(dtypes.Int32, d[0], n), 0), float64(d[1])), last)
-	picked := Gather(Reshape(hidden, d[0]*d[1], d[2]), Reshape(row, d[0]*n, 1))
-	return Reshape(p.linear(picked, "score"), d[0], n)
+	row := Add(MulScalar(Iota(at.Graph(), at.Shape(), 0), float64(d[1])), at)
+	return Gather(Reshape(hidden, d[0]*d[1], d[2]), Reshape(row, row.Shape().Size(), 1))
 }

@@ -83,7 +83,8 @@ func (b *batcher[Q, R]) loop() {
 	last := time.Now()
 	for {
 		var slots chan struct{} // offered only while a batch is ready
-		if k, ok := fullest(b.waiting); ok && (len(b.waiting[k]) >= k.rows || b.due(last) != (shape{})) {
+		ready, ok := b.ready(last)
+		if ok {
 			slots = b.slots
 		}
 		select {
@@ -97,7 +98,7 @@ func (b *batcher[Q, R]) loop() {
 				idle.Reset(patience)
 			}
 		case slots <- struct{}{}:
-			b.start(last)
+			b.start(ready)
 		case <-b.stop:
 			for _, calls := range b.waiting {
 				for _, c := range calls {
@@ -109,20 +110,20 @@ func (b *batcher[Q, R]) loop() {
 	}
 }
 
-// due is the shape of the incomplete batch that may run, the zero shape if none may.
-func (b *batcher[Q, R]) due(last time.Time) shape {
-	if time.Since(last) >= patience && !b.busy() {
-		k, _ := fullest(b.waiting)
-		return k
+// ready is the shape of the batch that may run, full or due; last is when the last request came.
+func (b *batcher[Q, R]) ready(last time.Time) (shape, bool) {
+	k, ok := fullest(b.waiting)
+	if !ok || len(b.waiting[k]) >= k.rows || (time.Since(last) >= patience && !b.busy()) {
+		return k, ok
 	}
 	b.timing.Lock()
 	defer b.timing.Unlock()
 	for k, calls := range b.waiting {
 		if time.Since(calls[0].arrived) >= max(patience, b.took[k]) {
-			return k
+			return k, true
 		}
 	}
-	return shape{}
+	return shape{}, false
 }
 
 // fullest is the shape whose batch is nearest to full, the shorter one on ties.
@@ -136,15 +137,8 @@ func fullest[Q, R any](waiting map[shape][]call[Q, R]) (best shape, ok bool) {
 	return best, ok
 }
 
-// start runs a full batch, or the one that is due, in the slot that was taken, without those whose caller has gone.
-func (b *batcher[Q, R]) start(last time.Time) {
-	k, _ := fullest(b.waiting)
-	if len(b.waiting[k]) < k.rows {
-		if k = b.due(last); k == (shape{}) {
-			<-b.slots
-			return
-		}
-	}
+// start runs a batch of a shape in the slot that was taken, without those whose caller has gone.
+func (b *batcher[Q, R]) start(k shape) {
 	calls := b.waiting[k]
 	batch := calls[:min(len(calls), k.rows)]
 	if b.waiting[k] = calls[len(batch):]; len(b.waiting[k]) == 0 {

@@ -267,9 +267,8 @@ func (l *lane) joiner() (*model.Exec, error) {
 		return model.NewExec(e.backend, e.store, func(scope *model.Scope, in []*Node) []*Node {
 			lengths, from, old := in[1], in[2], in[3:]
 			hidden, fresh := e.network.Begin(scope, in[0], lengths, places)
-			d := hidden.Shape().Dimensions
-			last := AddScalar(Add(MulScalar(Iota(lengths.Graph(), lengths.Shape(), 0), float64(d[1])), lengths), -1)
-			out := []*Node{e.network.Head(scope, Gather(Reshape(hidden, d[0]*d[1], d[2]), Reshape(last, d[0], 1)))}
+			last := Reshape(AddScalar(lengths, -1), lengths.Shape().Size(), 1)
+			out := []*Node{e.network.Head(scope, decoder.Pick(hidden, last))}
 			for i, kv := range fresh {
 				kv = decoder.KV{K: old[2*i], V: old[2*i+1]}.Mix(kv, from)
 				out = append(out, kv.K, kv.V)

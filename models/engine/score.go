@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -210,12 +211,7 @@ func layOut(s shape, trees []tree) []any {
 
 // tokens lays sequences out as [rows, length], padded on the right.
 func tokens(s shape, sequences [][]int32, pad int32) *tensors.Tensor {
-	flat := make([]int32, s.rows*s.length)
-	if pad != 0 {
-		for i := range flat {
-			flat[i] = pad
-		}
-	}
+	flat := slices.Repeat([]int32{pad}, s.rows*s.length)
 	for i, ids := range sequences {
 		copy(flat[i*s.length:], ids)
 	}
