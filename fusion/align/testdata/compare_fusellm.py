@@ -329,6 +329,8 @@ def pair(others, script, chat, a, source, target, texts, rng):
     mapping, seconds = their_map(others, script, source, target, ids)
     far = sum(source.tokens[i].replace(source.marker, target.marker) not in target.vocab for i in ids)
     print(f"\n{what}: their map of {len(ids)} source tokens took {seconds:.1f} s, {seconds / max(1, far) * 1000:.1f} ms for each of the {far} without the same string", flush=True)
+    whole = sum(t.replace(source.marker, target.marker) not in target.vocab for t in source.tokens)
+    print(f"    that is {whole * seconds / max(1, far) / 60:.1f} min for all {whole} of them", flush=True)
     bad += compare_maps(a.profuser, source, target, mapping, what)
     some = [i for i in ids if source.tokens[i].replace(source.marker, target.marker) not in target.vocab][:200]
     target.tokenizer.get_vocab = lambda: target.unordered
