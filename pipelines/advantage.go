@@ -64,8 +64,8 @@ func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
 	for _, name := range r.competitors() {
 		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", target, true)
 		h.ConfigDigest = r.digest("crossentropy-responses", append([]string{target}, r.competitors()...)...)
-		f.ConfigDigest = h.ConfigDigest
-		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName))
+		f.ConfigDigest, f.Samples = h.ConfigDigest, r.config.Generate.Samples
+		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName)*int64(r.config.Generate.Samples))
 		step := crossentropy.Step{
 			Source: reader, Responses: generationsName(name), Prompts: promptsName, Output: targetReadingsName(name), Footer: f, Truncate: r.truncate(),
 		}
