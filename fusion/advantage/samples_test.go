@@ -57,9 +57,12 @@ func TestSamplesOfOneSource(t *testing.T) {
 func TestWinRateOfSamples(t *testing.T) {
 	table := NewTable("t")
 	table.Responses([]Response{
-		{Source: "t", Sample: 0, Finish: "stop", Scores: []float64{1}}, {Source: "t", Sample: 1, Finish: "stop", Scores: []float64{3}},
-		{Source: "a", Sample: 0, Finish: "stop", Scores: []float64{1}}, {Source: "a", Sample: 1, Finish: "stop", Scores: []float64{2}},
-		{Source: "a", Sample: 2, Finish: "length", Scores: []float64{9}}, {Source: "a", Sample: 3, Finish: "stop", Scores: []float64{math.NaN()}},
+		{Source: "t", Sample: 0, Finish: "stop", Scores: []float64{1}},
+		{Source: "t", Sample: 1, Finish: "stop", Scores: []float64{3}},
+		{Source: "a", Sample: 0, Finish: "stop", Scores: []float64{1}},
+		{Source: "a", Sample: 1, Finish: "stop", Scores: []float64{2}},
+		{Source: "a", Sample: 2, Finish: "length", Scores: []float64{9}},
+		{Source: "a", Sample: 3, Finish: "stop", Scores: []float64{math.NaN()}},
 	}, Filters{Unfinished: true})
 	// 1:1 ½, 1:2 0, 3:1 1, 3:2 1
 	if got := *table.Against[schemas.ModeInference]["a"]; got != (Rate{2.5 / 4, 1}) {
