@@ -45,6 +45,9 @@ func opinion(p *schemas.Prompt, rows *part, g *schemas.Generation) advantage.Res
 	if reading := rows.targetReadings[g.Key()]; reading != nil {
 		r.TargetNats = &reading.NatsPerByte
 	}
+	if won, ok := rows.wins[p.ID][advantage.Shown{Source: g.Source, Sample: g.Sample}]; ok {
+		r.Wins = &won
+	}
 	if item, ok := benchmark.FinalAnswer(*p); ok {
 		right := item.Correct(g.Text)
 		r.Right = &right
