@@ -138,8 +138,8 @@ type Generate struct {
 	TopP float64 `yaml:"top_p" default:"0.95" allow:"(0, 1]"`
 	// Longest answer in tokens.
 	MaxNewTokens int `yaml:"max_new_tokens" default:"1024" allow:"[1, inf)"`
-	// Answers for each prompt and source.
-	Samples int `yaml:"samples" default:"1" allow:"[1, 1]"`
+	// Answers for each prompt and source. Each competes; a source's first of equal answers stands for all.
+	Samples int `yaml:"samples" default:"1" allow:"[1, 64]"`
 	// Accepted share of prompts that a source cannot answer.
 	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
 }
