@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 
@@ -20,13 +21,20 @@ var prismEndpoint = sync.OnceValues(func() (string, error) {
 	if err := l.Close(); err != nil {
 		return "", err
 	}
+	quiet()
 	if _, err := prism.CreateJobServer(context.Background(), prism.Options{Port: port}); err != nil {
 		return "", fmt.Errorf("starting Prism: %w", err)
 	}
 	return fmt.Sprintf("localhost:%d", port), nil
 })
 
-// silent drops Beam's log messages of the submitting side.
+// quiet drops what Beam and Prism log on the submitting side: what is worth telling is in errors, they print pages.
+func quiet() {
+	beamlog.SetLogger(silent{})
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+}
+
+// silent drops Beam's log messages.
 type silent struct{}
 
 // Log implements the Beam logger.

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	beamlog "github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" // registers the runner
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
@@ -25,8 +23,7 @@ const dialTime = 5 * time.Second
 
 // Runner runs jobs, one or several at once.
 type Runner struct {
-	options Options
-	// dialTime replaces the constant in tests.
+	options  Options
 	dialTime time.Duration
 }
 
@@ -44,7 +41,9 @@ type Job struct {
 }
 
 // Open checks the options and that the job server answers.
-func Open(ctx context.Context, o Options) (*Runner, error) {
+func Open(ctx context.Context, o Options) (*Runner, error) { return open(ctx, o, dialTime) }
+
+func open(ctx context.Context, o Options, dialTime time.Duration) (*Runner, error) {
 	o, err := o.filled()
 	if err != nil {
 		return nil, err
@@ -87,8 +86,7 @@ func (e *JobError) Unwrap() error { return e.Err }
 // Run runs a job to its end. A job that failed is a *JobError; when ctx ends, the job is cancelled and the error is
 // ctx's.
 func (r *Runner) Run(ctx context.Context, j Job) error {
-	beamlog.SetLogger(silent{}) // what is worth telling is in errors; Beam prints pages
-	slog.SetDefault(slog.New(slog.DiscardHandler))
+	quiet()
 	p, s := beam.NewPipelineWithRoot()
 	j.Build(s)
 	if j.Poll <= 0 {

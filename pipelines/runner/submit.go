@@ -34,7 +34,7 @@ func (r *Runner) submit(ctx context.Context, p *beam.Pipeline, j Job) (err error
 	defer func() { err = errors.Join(err, connection.Close()) }()
 	config := r.options.EnvironmentConfig
 	if r.options.Environment == Loopback {
-		server, err := extworker.StartLoopback(ctx, 0)
+		server, err := extworker.StartLoopback(context.WithoutCancel(ctx), 0) // workers outlive ctx until the job is cancelled
 		if err != nil {
 			return fmt.Errorf("starting workers in this process: %w", err)
 		}
