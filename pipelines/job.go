@@ -105,7 +105,7 @@ func runnerOptions(c *config.Config) runner.Options {
 	}
 	return runner.Options{
 		Name: r.Name, Endpoint: r.Endpoint, Environment: r.Environment, EnvironmentConfig: r.EnvironmentConfig,
-		WorkerBinary: r.WorkerBinary, Options: r.Options, Secrets: []string{os.Getenv(serving.KeyVariable)},
+		WorkerBinary: r.WorkerBinary, Options: r.Options, Stall: r.Stall, Secrets: []string{os.Getenv(serving.KeyVariable)},
 	}
 }
 

@@ -84,7 +84,7 @@ func (r *Run) Do(ctx context.Context, steps ...string) error {
 		if err := r.repeated(ctx, name, known[name]); err != nil {
 			var dry *runner.DryRun
 			if errors.As(err, &dry) {
-				r.say("%s\n%-24s %v", dry.Job, name, dry)
+				r.say("%s%s\n%-24s %v", dry.Graph, dry.Job, name, dry)
 				return nil
 			}
 			if ctx.Err() != nil {

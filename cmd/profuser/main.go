@@ -23,7 +23,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/profuser/profuser/pipelines"
-	"github.com/profuser/profuser/pipelines/runner"
+	"github.com/profuser/profuser/pipelines/worker"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -36,9 +36,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if runner.StartedAsWorker(args) {
+	if worker.Started(args) {
 		pipelines.UseEngines()
-		if err := runner.Work(ctx, args); err != nil {
+		if err := worker.Work(ctx, args); err != nil {
 			fmt.Fprintln(stderr, "profuser:", err)
 			return 1
 		}
@@ -74,7 +74,7 @@ func initBeam(args []string) error {
 		if strings.HasPrefix(strings.TrimLeft(a, "-"), "worker=") {
 			flags = args
 			pipelines.UseEngines()
-			if err := runner.EnterFolder(); err != nil {
+			if err := worker.EnterFolder(); err != nil {
 				return err
 			}
 		}

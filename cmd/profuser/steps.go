@@ -13,7 +13,7 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/internal/report"
 	"github.com/profuser/profuser/pipelines"
-	"github.com/profuser/profuser/pipelines/runner"
+	"github.com/profuser/profuser/pipelines/worker"
 )
 
 // flags are those that every command with a configuration has.
@@ -118,7 +118,7 @@ func newWorkerPool() *cobra.Command {
 			"their job, and all of them with the pool. Keys of endpoints, PROFUSER_API_KEY, belong into the environment of this command.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runner.RunPool(cmd.Context(), address, cmd.OutOrStdout())
+			return worker.Serve(cmd.Context(), address, cmd.OutOrStdout())
 		},
 	}
 	c.Flags().StringVar(&address, "address", "localhost:50000", "where to listen")

@@ -312,6 +312,8 @@ type Runner struct {
 	Retries int `yaml:"retries" default:"0" allow:"[0, 1000]"`
 	// Time before a job is submitted again.
 	RetryWait time.Duration `yaml:"retry_wait" default:"10s"`
+	// Time after which a job none of whose counts has moved is cancelled and has failed, as when its runner lost a worker and did not notice.
+	Stall time.Duration `yaml:"stall" default:"24h"`
 	// Options of the runner, by its own names. No secrets: runners show them.
 	Options map[string]string `yaml:"options" default:"{}"`
 }

@@ -5,8 +5,6 @@
 // direct runner work in this process. Every other runner gets the job through Beam's job service, except Dataflow, which
 // has an interface of its own. A job whose context ends is cancelled where it runs.
 //
-// The other end is here too: Work turns this program into a worker that a runner has started, and Pool starts workers
-// for runners that ask for them. Both need no other program beside them, and leave no process and no file behind.
-//
-// It builds no pipelines and knows no datasets; what is done again after a failure is its caller's matter.
+// It builds no pipelines but the probe of what workers have; what is done again after a failure is its caller's matter,
+// and the other end of a job is package worker's.
 package runner

@@ -1,7 +1,11 @@
 package runner
 
 import (
+	"context"
 	"encoding/binary"
+	"fmt"
+	"reflect"
+	"time"
 
 	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
 )
@@ -85,4 +89,41 @@ func varints(data []byte) []int64 {
 		out, data = append(out, int64(n)), data[size:]
 	}
 	return out
+}
+
+// followed waits for a job's end; meanwhile it hands the job's counts to Progress, and once more at the end. A job whose
+// counts have stood still for Stall is cancelled, as wait does when its context ends, and has failed: some runners wait
+// for ever for a worker that was killed.
+func (r *Runner) followed(ctx context.Context, j Job, get func() (Metrics, error), wait func(context.Context) error) error {
+	waiting, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(j.Poll)
+		defer tick.Stop()
+		var last Metrics
+		moved := time.Now()
+		for ended := false; !ended; {
+			select {
+			case <-done:
+				ended = true
+			case <-tick.C:
+			}
+			m, err := get()
+			if err == nil && j.Progress != nil { // counts that cannot be had are no reason to stop
+				j.Progress(m)
+			}
+			if err == nil && !reflect.DeepEqual(m, last) {
+				last, moved = m, time.Now()
+			}
+			if r.options.Stall > 0 && time.Since(moved) > r.options.Stall {
+				cancel(jobError(j.Name, fmt.Errorf("no count of job %s has moved for %v (runner.stall): the runner may have lost a worker", last.Job, r.options.Stall)))
+			}
+		}
+	}()
+	err := wait(waiting)
+	close(done)
+	<-stopped
+	return err
 }

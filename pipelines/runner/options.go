@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Names of runners.
@@ -47,6 +48,8 @@ type Options struct {
 	WorkerBinary string
 	// Options are the runner's own, by name. Whole numbers, true, false and JSON lists are sent as such.
 	Options map[string]string
+	// Stall is the time after which a job none of whose counts has moved is cancelled and has failed. 0: never.
+	Stall time.Duration
 	// Secrets are texts that no job may carry, such as keys from the environment.
 	Secrets []string
 }

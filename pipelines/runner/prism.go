@@ -11,8 +11,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 )
 
-// prismEndpoint is the job server of this process, started at its first use.
-var prismEndpoint = sync.OnceValues(func() (string, error) {
+// PrismEndpoint is the address of the job server of this process, started at its first use.
+var PrismEndpoint = sync.OnceValues(func() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("starting Prism: %w", err)

@@ -142,7 +142,7 @@ func (r *Runner) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	endpoint := r.options.Endpoint
 	if r.options.Name == Prism {
 		var err error
-		if endpoint, err = prismEndpoint(); err != nil {
+		if endpoint, err = PrismEndpoint(); err != nil {
 			return nil, err
 		}
 	}

@@ -20,13 +20,14 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/pipelines/worker"
 	"github.com/profuser/profuser/transforms/sink"
 )
 
 // TestMain makes the test binary the worker that runners start, as the program is.
 func TestMain(m *testing.M) {
-	if StartedAsWorker(os.Args[1:]) {
-		if err := Work(context.Background(), os.Args[1:]); err != nil {
+	if worker.Started(os.Args[1:]) {
+		if err := worker.Work(context.Background(), os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -98,7 +99,7 @@ func counting(f countFn) func(s beam.Scope) {
 // jobServer is a Prism job server, seen only by its address.
 func jobServer(t *testing.T) string {
 	t.Helper()
-	endpoint, err := prismEndpoint()
+	endpoint, err := PrismEndpoint()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +119,7 @@ func pool(t *testing.T) string {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
-	go func() { ended <- NewPool(self, os.Stderr).Serve(ctx, l) }()
+	go func() { ended <- worker.NewPool(self, os.Stderr).Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -177,6 +178,7 @@ func TestRunners(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			o.Stall = 3 * time.Second // Prism does not always notice that a worker was killed
 			r, dir := mustOpen(t, o), t.TempDir()
 			pid := filepath.Join(dir, "pid")
 			var mu sync.Mutex
@@ -370,7 +372,7 @@ func TestProbe(t *testing.T) {
 	t.Setenv(variable, "")
 	for want, needs := range map[string]Needs{
 		"they do not have " + there + "/model: no such file or directory: put it there at the same path": {Paths: []string{there, there + "/model"}},
-		"they lack the environment variable " + variable:                                                {Variables: []string{variable}},
+		"they lack the environment variable " + variable:                                                 {Variables: []string{variable}},
 	} {
 		err := mustOpen(t, o).Probe(t.Context(), store, needs)
 		if err == nil || !strings.Contains(err.Error(), "the workers of runner portable, environment PROCESS: "+want) {

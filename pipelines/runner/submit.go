@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core"
@@ -17,6 +16,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/universal/runnerlib"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/profuser/profuser/pipelines/worker"
 )
 
 // environmentURNs are Beam's names.
@@ -52,13 +53,10 @@ func (r *Runner) submit(ctx context.Context, p *beam.Pipeline, j Job) (err error
 	if err != nil {
 		return fmt.Errorf("submitting the job %s to %s: %w", j.Name, connection.Target(), oneLine(err))
 	}
-	stop := poll(j, func() (Metrics, error) {
+	return r.followed(ctx, j, func() (Metrics, error) {
 		m, err := client.GetJobMetrics(context.WithoutCancel(ctx), &jobpb.GetJobMetricsRequest{JobId: id})
 		return metricsOf(id, m.GetMetrics().GetAttempted(), m.GetMetrics().GetCommitted()), err
-	})
-	err = wait(ctx, client, id, j.Name)
-	stop()
-	return err
+	}, func(ctx context.Context) error { return wait(ctx, client, id, j.Name) })
 }
 
 // pipeline translates the graph.
@@ -92,7 +90,7 @@ func (r *Runner) start(ctx context.Context, client jobpb.JobServiceClient, pipel
 		forWorkers[key] = beam.PipelineOptions.Get(key)
 	}
 	if r.options.Remote() {
-		if forWorkers[folderOption], err = os.Getwd(); err != nil {
+		if forWorkers[worker.FolderOption], err = os.Getwd(); err != nil {
 			return "", err
 		}
 	}
@@ -117,35 +115,4 @@ func (r *Runner) start(ctx context.Context, client jobpb.JobServiceClient, pipel
 		return "", err
 	}
 	return runnerlib.Submit(ctx, client, prepared.GetPreparationId(), token)
-}
-
-// poll calls the job's Progress until the returned function is called, which calls it once more.
-func poll(j Job, get func() (Metrics, error)) (stop func()) {
-	if j.Progress == nil {
-		return func() {}
-	}
-	report := func() {
-		if m, err := get(); err == nil { // a count that cannot be had is no reason to stop
-			j.Progress(m)
-		}
-	}
-	done, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		tick := time.NewTicker(j.Poll)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				report()
-				return
-			case <-tick.C:
-				report()
-			}
-		}
-	}()
-	return func() {
-		close(done)
-		<-stopped
-	}
 }

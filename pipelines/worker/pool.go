@@ -1,4 +1,4 @@
-package runner
+package worker
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Pool starts workers, processes of this program, for runners that ask for them (environment External). It serves
+// Pool starts workers, processes of this program, for runners that ask for them (environment EXTERNAL). It serves
 // Beam's external worker pool interface.
 type Pool struct {
 	fnpb.UnimplementedBeamFnExternalWorkerPoolServer
@@ -93,8 +93,8 @@ func (p *Pool) StopWorker(_ context.Context, r *fnpb.StopWorkerRequest) (*fnpb.S
 	return &fnpb.StopWorkerResponse{}, nil
 }
 
-// RunPool serves a pool of this program's workers at address until ctx ends.
-func RunPool(ctx context.Context, address string, out io.Writer) error {
+// Serve serves a pool of this program's workers at address until ctx ends.
+func Serve(ctx context.Context, address string, out io.Writer) error {
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding this program, which is the worker: %w", err)

@@ -1,4 +1,4 @@
-package runner
+package worker
 
 import (
 	"context"
@@ -17,16 +17,16 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
 )
 
-// folderOption is the pipeline option that holds the submitter's current folder: paths of fusion.yaml mean the same on a
+// FolderOption is the pipeline option that holds the submitter's current folder: paths of fusion.yaml mean the same on a
 // worker that shares its files.
-const folderOption = "profuser_folder"
+const FolderOption = "profuser_folder"
 
 // parentEvery is how often a worker looks whether who started it still lives.
 const parentEvery = time.Second
 
-// StartedAsWorker says whether a command line is that of a runner which starts a worker: by Beam's contract for
+// Started says whether a command line is that of a runner which starts a worker: by Beam's contract for
 // containers, which processes follow too, it has --provision_endpoint.
-func StartedAsWorker(args []string) bool {
+func Started(args []string) bool {
 	return slices.ContainsFunc(args, func(a string) bool {
 		return strings.HasPrefix(strings.TrimLeft(a, "-"), "provision_endpoint=")
 	})
@@ -63,7 +63,7 @@ func Work(ctx context.Context, args []string) error {
 		options = runtime.RawOptionsWrapper{} // another SDK's form: there is nothing in it for us
 	}
 	runtime.GlobalOptions.Import(options.Options)
-	if err := enter(options.Options.Options[folderOption]); err != nil {
+	if err := enter(options.Options.Options[FolderOption]); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -110,5 +110,5 @@ func EnterFolder() error {
 	if err := json.Unmarshal(data, &options); err != nil {
 		return nil
 	}
-	return enter(options.Options.Options[folderOption])
+	return enter(options.Options.Options[FolderOption])
 }
