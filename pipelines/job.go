@@ -13,6 +13,7 @@ import (
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/models/serving"
+	"github.com/profuser/profuser/pipelines/costs"
 	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
@@ -63,7 +64,7 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 	if err != nil {
 		return err
 	}
-	record := r.begin(step)
+	record := costs.Begin(step)
 	if len(missing) > 0 {
 		all := make([]int, n)
 		for k := range all {
@@ -86,7 +87,7 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 	if err := r.commit(ctx, j.label, j.outputs, n, j.maxRejects); err != nil {
 		return err
 	}
-	return record.end(int(source.Manifest.Rows))
+	return r.cost(record, source.Manifest.Rows)
 }
 
 // submit builds a pipeline, runs it to its end and shows its progress.
