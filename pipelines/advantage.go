@@ -65,7 +65,7 @@ func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
 		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", target, true)
 		h.ConfigDigest = r.digest("crossentropy-responses", append([]string{target}, r.competitors()...)...)
 		f.ConfigDigest = h.ConfigDigest
-		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName))
+		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName)*int64(r.config.Generate.Samples))
 		step := crossentropy.Step{
 			Source: reader, Responses: generationsName(name), Prompts: promptsName, Output: targetReadingsName(name), Footer: f, Truncate: r.truncate(),
 		}

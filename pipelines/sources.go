@@ -106,7 +106,7 @@ func (r *Run) reward(ctx context.Context) (err error) {
 	for _, name := range r.competitors() {
 		generations = append(generations, generationsName(name))
 	}
-	rows := r.rows(ctx, promptsName) * int64(len(generations))
+	rows := r.rows(ctx, promptsName) * int64(len(generations)) * int64(r.config.Generate.Samples)
 	for _, name := range r.config.Reward.Models {
 		h, f := r.describe(schemas.RewardSchema, "reward", name, false)
 		judge := tolerating(r.model(name), r.config.Reward.MaxRejects, rows)
