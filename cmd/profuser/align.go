@@ -55,7 +55,7 @@ func (f *pairFlags) readCounts() (*vocabulary.Counts, error) {
 	}
 	counts := new(vocabulary.Counts)
 	if err := counts.UnmarshalBinary(data); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", f.counts, err)
+		return nil, fmt.Errorf("reading %s: %w; vocabulary --texts FILE --save-counts FILE writes new ones", f.counts, err)
 	}
 	return counts, nil
 }

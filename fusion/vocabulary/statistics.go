@@ -76,7 +76,7 @@ func (c *Counts) MarshalBinary() ([]byte, error) {
 func (c *Counts) UnmarshalBinary(data []byte) error {
 	rest, ok := strings.CutPrefix(string(data), countsMagic)
 	if !ok {
-		return errors.New("co-alignment counts: the beginning is that of something else, or of another version's counts; count again")
+		return errors.New("co-alignment counts: the beginning is that of something else, or of another version's counts")
 	}
 	data = []byte(rest)
 	next := func(limit uint64) (n uint64) {
