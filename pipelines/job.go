@@ -13,6 +13,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 
+	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
 )
@@ -26,6 +27,8 @@ type job struct {
 	// outputs are the datasets that get every part.
 	outputs    []output
 	maxRejects float64
+	// rowsEach is how many rows the step does for each prompt; 0 means 1.
+	rowsEach int
 	// build adds the step to the pipeline.
 	build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection
 	// before, if set, adds what must be done once before, in a job of its own.
@@ -43,7 +46,9 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 	if err != nil {
 		return err
 	}
+	work := progress.Work{Parts: int64(n), Rows: source.Manifest.Rows * int64(max(1, j.rowsEach))}
 	if done {
+		r.board.Before(j.label, work)
 		r.say("%-24s finished before", j.label)
 		return nil
 	}
@@ -62,6 +67,9 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 	if err != nil {
 		return err
 	}
+	work.PartsBefore = int64(n - len(missing))
+	work.RowsBefore = work.Rows * work.PartsBefore / int64(n)
+	r.board.Begin(j.label, work)
 	record := r.begin(step)
 	if len(missing) > 0 {
 		all := make([]int, n)
@@ -69,13 +77,12 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 			all[k] = k
 		}
 		if j.before != nil {
-			if err := r.submit(ctx, j.label+" statistics", 0, func(s beam.Scope) { j.before(s, r.store.URL(), sink.Numbers(s, all)) }); err != nil {
+			if err := r.submit(ctx, "", func(s beam.Scope) { j.before(s, r.store.URL(), sink.Numbers(s, all)) }); err != nil {
 				return err
 			}
 		}
-		total := int(source.Manifest.Rows) * len(missing) / max(1, n)
 		open := inflight.OpenParts(concurrency, r.config.Prompts.PartRows)
-		err = r.submit(ctx, j.label, total, func(s beam.Scope) {
+		err = r.submit(ctx, j.label, func(s beam.Scope) {
 			sink.Commit(s, r.store.URL(), names, n, j.maxRejects, j.build(s, r.store.URL(), open, sink.Numbers(s, missing)))
 		})
 		if err != nil {
@@ -85,6 +92,7 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 	if err := r.commit(ctx, j.label, j.outputs, n, j.maxRejects); err != nil {
 		return err
 	}
+	r.board.End(j.label)
 	return record.end(int(source.Manifest.Rows))
 }
 
@@ -116,17 +124,18 @@ type silent struct{}
 // Log implements the Beam logger.
 func (silent) Log(context.Context, beamlog.Severity, int, string) {}
 
-// submit builds a pipeline, runs it to its end and shows its progress.
-func (r *Run) submit(ctx context.Context, label string, total int, build func(s beam.Scope)) error {
+// submit builds a pipeline and runs it to its end; its counters are those of the step with this label, "" of none.
+func (r *Run) submit(ctx context.Context, label string, build func(s beam.Scope)) error {
 	client, err := server()
 	if err != nil {
 		return err
 	}
 	p, s := beam.NewPipelineWithRoot()
 	build(s)
-	shown := r.watch(ctx, client, label, total)
+	if label != "" {
+		defer r.poll(ctx, client, label)()
+	}
 	_, err = beam.Run(ctx, "prism", p)
-	shown(err == nil)
 	if err == nil {
 		return nil
 	}

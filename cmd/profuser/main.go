@@ -35,6 +35,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the first Ctrl-C ends the work, a second one the process
 	var ran bool
 	root := newRoot(&ran)
 	root.SetArgs(args)

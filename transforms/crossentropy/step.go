@@ -10,6 +10,7 @@ import (
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
 func init() { sink.Register[Step]() }
@@ -56,7 +57,7 @@ func (s Step) Name() string {
 func (s Step) Datasets() []string { return []string{s.Output} }
 
 // Make implements sink.Step.
-func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
+func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally.Tally) ([][]byte, error) {
 	prompts, input, err := sink.Read[schemas.Prompt](ctx, in, s.Prompts, part)
 	if err != nil {
 		return nil, err
@@ -78,12 +79,12 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	feed, calls := s.Source.Calls()
 	err = inflight.Rows(ctx, feed, calls, len(prompts), func(ctx context.Context, i int) error {
 		if texts[i] == nil {
-			tally.Row(false)
+			counts.Row()
 			return nil
 		}
 		var err error
-		if rows[i], rejects[i], err = s.read(ctx, model, &prompts[i], texts[i]); err == nil {
-			tally.Row(rejects[i] != nil)
+		if rows[i], rejects[i], err = s.read(ctx, model, &prompts[i], texts[i], counts); err == nil {
+			counts.Row(rejects[i])
 		}
 		return err
 	})
@@ -129,7 +130,7 @@ func responses(prompts []schemas.Prompt, generations []schemas.Generation) []*gi
 }
 
 // read scores one text: a row, or a reject.
-func (s Step) read(ctx context.Context, model Scorer, p *schemas.Prompt, t *given) (*schemas.TeacherForcing, *schemas.Rejected, error) {
+func (s Step) read(ctx context.Context, model Scorer, p *schemas.Prompt, t *given, counts *tally.Tally) (*schemas.TeacherForcing, *schemas.Rejected, error) {
 	author, what := t.author, "response"
 	if s.Responses == "" {
 		author, what = s.Source.Name, "reference"
@@ -141,7 +142,9 @@ func (s Step) read(ctx context.Context, model Scorer, p *schemas.Prompt, t *give
 	if n := len(encoded.PromptIDs) + len(encoded.TextIDs); n > model.Context() {
 		return nil, sink.Reject(s.Name(), p.ID, author, CodeTooLong, "prompt and %s of %d tokens exceed the context of %d", what, n, model.Context()), nil
 	}
+	end := counts.Call()
 	reading, err := model.Score(ctx, Request{PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, Truncate: s.Truncate})
+	end(len(encoded.PromptIDs), len(reading.TokenLogProbs))
 	if rejected := sink.Failed(s.Name(), p.ID, s.Source.Name, err); rejected != nil {
 		return nil, rejected, nil
 	}
