@@ -40,6 +40,12 @@ func (r *Run) show(ctx context.Context, steps []string) (hide func() error, err 
 	}, nil
 }
 
+// Progress is what the steps of Do have done so far.
+func (r *Run) Progress() []progress.Status {
+	steps, _ := r.board.Snapshot()
+	return steps
+}
+
 // labels are what the steps call themselves in the view, in order.
 func (r *Run) labels(steps []string) (labels []string) {
 	of := func(step string, names []string) {

@@ -63,18 +63,11 @@ var families = []family{
 // callSeconds writes the histogram of latencies.
 func callSeconds(s Status, add func(suffix, labels string, value float64)) {
 	var calls int64
-	var sum, low float64
 	for i, n := range s.Latencies.Counts {
-		bound := s.Latencies.Bounds[i]
 		calls += n
-		add("_bucket", label("le", number(bound)), float64(calls))
-		if math.IsInf(bound, 1) {
-			bound = low
-		}
-		sum += float64(n) * (low + bound) / 2
-		low = bound
+		add("_bucket", label("le", number(s.Latencies.Bounds[i])), float64(calls))
 	}
-	add("_sum", "", sum)
+	add("_sum", "", s.Latencies.Seconds())
 	add("_count", "", float64(calls))
 }
 

@@ -60,6 +60,20 @@ func (l Latencies) Calls() (n int64) {
 	return n
 }
 
+// Seconds estimates the sum of all latencies: each counts as the middle of its bucket.
+func (l Latencies) Seconds() (sum float64) {
+	low := 0.0
+	for i, n := range l.Counts {
+		high := l.Bounds[i]
+		if math.IsInf(high, 1) {
+			high = low
+		}
+		sum += float64(n) * (low + high) / 2
+		low = high
+	}
+	return sum
+}
+
 // Quantile estimates the latency that a share q of the calls, 0 to 1, did not exceed: the bucket is exact, the place
 // within it is interpolated. It is 0 without calls, and the largest finite bound for calls beyond it.
 func (l Latencies) Quantile(q float64) time.Duration {
