@@ -16,6 +16,7 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/engine"
+	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/transforms/source"
 )
 
@@ -44,7 +45,7 @@ func (r *Run) check(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return r.checkJudge(ctx)
 }
 
 // CheckModel says what is wrong with one model of a configuration: its files, or its server and whether that has the model
@@ -61,7 +62,7 @@ func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
 	}
 	m := r.model(name)
 	if m.Endpoint.URLs != "" {
-		return r.checkServed(ctx, m, reward)
+		return r.checkServed(ctx, m, serving.Need{Generate: !reward, Score: !reward, Reward: reward, TopK: r.config.Truncate.TopK})
 	}
 	c, format, err := engine.Check(m.Dir, formatOptions(m))
 	if err != nil {

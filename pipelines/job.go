@@ -13,6 +13,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 
+	"github.com/profuser/profuser/pipelines/costs"
 	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
@@ -70,7 +71,7 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 	work.PartsBefore = int64(n - len(missing))
 	work.RowsBefore = work.Rows * work.PartsBefore / int64(n)
 	r.board.Begin(j.label, work)
-	record := r.begin(step)
+	record := costs.Begin(step)
 	if len(missing) > 0 {
 		all := make([]int, n)
 		for k := range all {
@@ -93,7 +94,7 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 		return err
 	}
 	r.board.End(j.label)
-	return record.end(int(source.Manifest.Rows))
+	return r.cost(record, source.Manifest.Rows)
 }
 
 // server is the job server of this process.

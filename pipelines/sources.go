@@ -8,6 +8,7 @@ import (
 
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/pipelines/costs"
 	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
@@ -58,7 +59,7 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 		return nil
 	}
 	r.board.Begin(label, progress.Work{})
-	record := r.begin(step)
+	record := costs.Begin(step)
 	err := r.submit(ctx, label, func(s beam.Scope) {
 		source.Ingest(s, source.Step{
 			Files: files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects,
@@ -75,7 +76,7 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 	}
 	r.board.End(label)
 	r.say("%-24s %6d rows in %d parts%s  %s", label, m.Rows, len(m.Parts), rejectsText(m), name)
-	return record.end(int(m.Rows))
+	return r.cost(record, m.Rows)
 }
 
 // generate lets every source answer every prompt.

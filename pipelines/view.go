@@ -11,6 +11,7 @@ import (
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
 
+	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/transforms/sink"
 	"github.com/profuser/profuser/transforms/tally"
@@ -62,6 +63,10 @@ func (r *Run) labels(steps []string) (labels []string) {
 		case "crossentropy-responses":
 			if r.targetReads() {
 				of("responses of", r.competitors())
+			}
+		case "judge":
+			if in := r.config.Advantage.Inference; in.Method == advantage.Judge {
+				of(step, []string{in.Judge})
 			}
 		case "evaluate":
 			if len(r.config.Evaluate.Files) > 0 {

@@ -23,6 +23,12 @@ const (
 	textToken       = 0.8 // the bytes of a token's text
 )
 
+// What a judge is told besides the answers, and the longest reply that it may write (transforms/judge).
+const (
+	questionTokens = 200
+	mostReply      = 512
+)
+
 // What Beam shuffles: ids to find duplicates (transforms/source, repeats.go), and part numbers.
 const (
 	idRecord    = 32
@@ -127,6 +133,30 @@ func (e *estimator) read(label, dataset, model string, texts, tokens float64) St
 		s.TextTokens = s.Requests * d.TextTokens
 	}
 	e.bytes(&s, dataset, e.survey.Parts, partBytes, func() float64 { return readingRow + e.distributions(model, tokens, sourcePosition) })
+	return s
+}
+
+// judge lets a chat model compare every pair of answers, in both orders: it reads the prompt and two answers with a
+// question, and writes some sentences.
+func (e *estimator) judge(name string) Step {
+	answers, tokens := 0.0, 0.0 // of one prompt
+	for _, source := range e.config.Competitors() {
+		if source == e.config.Target.Model && !e.config.Target.Compete {
+			continue
+		}
+		n := e.generate(source).Rows / max(1, e.survey.Rows)
+		answers += n
+		tokens += n * e.responseTokens(source)
+	}
+	s := Step{Label: "judge " + name, ShuffleBytes: e.shuffled(), Requests: e.survey.Rows * max(0, answers*(answers-1))}
+	s.Rows = s.Requests * e.kept("verdicts")
+	target := e.survey.Readers[e.config.Target.Model]
+	e.used.approximate = true
+	s.PromptTokens = s.Requests * (questionTokens + target.Prompt + 2*tokens/max(1, answers))
+	s.written = s.Requests * min(mostReply, e.config.Plan.For(name).ResponseTokens)
+	e.used.responses = true
+	s.TextTokens = s.written
+	e.bytes(&s, "verdicts", e.survey.Parts, partBytes, func() float64 { return readingRow + textToken*s.written/max(1, s.Requests) })
 	return s
 }
 
