@@ -1,41 +1,7 @@
 package plan
 
 import (
-	"math"
 	"slices"
-)
-
-// What rows take on the disk, measured on the demo's datasets with profuser inspect (docs/plan.md): ids and texts of a row,
-// and for each position its token, log-prob, rank, count, start and text. Entries are a key of the section plan.
-const (
-	partBytes       = 3500 // footer and column headers
-	generationRow   = 30
-	readingRow      = 40
-	rewardRow       = 9.3
-	rewardPartBytes = 2000
-	selectionRow    = 14
-	candidateBytes  = 8
-	exampleRow      = 38
-	examplePosition = 1.6 // text_ids, counts, status, text
-	examplePrompt   = 0.9 // prompt_ids
-	sourcePosition  = 7.5 // token_ids, token_logprobs, text_rank, counts, start_bytes, text
-	evaluationRow   = 24
-	textToken       = 0.8 // the bytes of a token's text
-)
-
-// What a judge is told besides the answers, and the longest reply that it may write (transforms/judge).
-const (
-	questionTokens = 200
-	mostReply      = 512
-)
-
-// What Beam shuffles: ids to find duplicates (transforms/source, repeats.go), and part numbers.
-const (
-	idRecord    = 32
-	idList      = 12 * 16 // a part's 16 lists of ids, besides the ids
-	chunkRecord = 2 * 120
-	partRecord  = 40  // a part's number before it is made, and the note that it is
-	sumsRecord  = 400 // a part's sums of scores
 )
 
 // shuffled is what a job of parts passes through the shuffle.
@@ -158,58 +124,4 @@ func (e *estimator) judge(name string) Step {
 	s.TextTokens = s.written
 	e.bytes(&s, "verdicts", e.survey.Parts, partBytes, func() float64 { return readingRow + textToken*s.written/max(1, s.Requests) })
 	return s
-}
-
-// fuse writes selections and examples; no model is asked.
-func (e *estimator) fuse() {
-	c := e.config
-	target := e.survey.Readers[c.Target.Model]
-	competitors, each := float64(len(c.Competitors())), 1.0
-	if c.Fuse.Keep == "all" {
-		each = competitors
-	}
-	training := e.survey.Rows * e.survey.WithReference
-	example := func(text float64) func() float64 {
-		return func() float64 {
-			return exampleRow + examplePrompt*target.Prompt + e.distributions(c.Target.Model, text, examplePosition)
-		}
-	}
-	s := Step{Label: "fuse", ShuffleBytes: e.shuffled() + sumsRecord*e.survey.Parts}
-	for _, out := range []struct {
-		dataset string
-		rows    float64
-		row     func() float64
-	}{
-		{"selections", e.survey.Rows + training, func() float64 { return selectionRow + candidateBytes*competitors }},
-		{"fusion/inference", e.survey.Rows * each, example(e.responseTokens(c.Target.Model))},
-		{"fusion/training", training * each, example(target.Reference)},
-	} {
-		part := Step{Rows: out.rows, Measured: s.Measured}
-		if d, ok := e.dataset(out.dataset); ok && e.measured.Datasets["prompts"].Rows > 0 {
-			part.Rows = e.survey.Rows * float64(d.Rows) / float64(e.measured.Datasets["prompts"].Rows)
-		}
-		e.bytes(&part, out.dataset, e.survey.Parts, partBytes, out.row)
-		s.Rows, s.Bytes, s.Measured = s.Rows+part.Rows, s.Bytes+part.Bytes, part.Measured
-	}
-	e.add(s, "")
-}
-
-// evaluate lets everybody answer the held-out items and read their references.
-func (e *estimator) evaluate() {
-	items := e.survey.Items
-	if items == 0 {
-		return
-	}
-	parts := math.Ceil(items / float64(e.config.Prompts.PartRows))
-	s := Step{Label: "evaluate items", Rows: items, ShuffleBytes: items*idRecord + parts*(2*idList+chunkRecord+partRecord)}
-	s.Bytes = s.Rows * e.survey.ItemRowBytes
-	e.add(s, "")
-	for _, name := range e.config.Competitors() {
-		t := e.survey.ItemReaders[name]
-		s := Step{Label: "evaluate " + name, Rows: items, Requests: 2 * items, PromptTokens: 2 * items * t.Prompt, ShuffleBytes: partRecord * parts}
-		s.written = items * min(e.responseTokens(name), float64(e.config.Evaluate.MaxNewTokens))
-		s.TextTokens = s.written + items*t.Reference
-		e.bytes(&s, "evaluation/"+name, parts, partBytes, func() float64 { return evaluationRow + textToken*s.written/items })
-		e.add(s, name)
-	}
 }

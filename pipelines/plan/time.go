@@ -60,8 +60,12 @@ func (e *estimator) assumptions() {
 		say("A model in the process is as fast as one GPU; a processor is slower (--probe measures it).")
 	}
 	say("A GPU writes %s and reads %s tokens a second (plan.tokens_written, plan.tokens_read).", whole(p.TokensWritten), whole(p.TokensRead))
-	say("Prices: %g %s a GPU hour, %g a million tokens given, %g a million written (plan.gpu_hour_price, plan.prompt_price, plan.response_price).",
-		p.GPUHourPrice, p.Currency, p.PromptPrice, p.ResponsePrice)
+	if e.plan.Total.Cost == 0 {
+		say("There are no prices, so no cost (plan.gpu_hour_price, plan.prompt_price, plan.response_price).")
+	} else {
+		say("Prices: %g %s a GPU hour, %g a million tokens given, %g a million written (plan.gpu_hour_price, plan.prompt_price, plan.response_price).",
+			p.GPUHourPrice, p.Currency, p.PromptPrice, p.ResponsePrice)
+	}
 	var names []string
 	for _, m := range p.Models {
 		names = append(names, m.Name)

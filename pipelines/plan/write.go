@@ -63,15 +63,20 @@ func (p *Plan) Write(w io.Writer) error {
 	if len(p.Checks) > 0 {
 		b.WriteString("\nPreconditions:\n")
 	}
+	skipped := 0
 	for _, c := range p.Checks {
 		switch {
 		case c.Skipped:
+			skipped++
 			fmt.Fprintf(&b, "  skipped  %s\n", c.Name)
 		case c.Fault != "":
 			fmt.Fprintf(&b, "  FAULT    %s: %s\n", c.Name, c.Fault)
 		default:
 			fmt.Fprintf(&b, "  ok       %s\n", c.Name)
 		}
+	}
+	if skipped > 0 {
+		fmt.Fprintf(&b, "%d of %d were not looked at (--offline).\n", skipped, len(p.Checks))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -152,8 +157,11 @@ func clock(seconds float64) string {
 	switch {
 	case d < time.Second:
 		return "under 1s"
-	case d < time.Hour:
+	case d < time.Minute-500*time.Millisecond:
 		return d.Round(time.Second).String()
+	case d < time.Hour-500*time.Millisecond:
+		s := int64(d.Round(time.Second) / time.Second)
+		return fmt.Sprintf("%dm%02ds", s/60, s%60)
 	case d < 48*time.Hour:
 		m := int64(d.Round(time.Minute) / time.Minute)
 		return fmt.Sprintf("%dh%02dm", m/60, m%60)
