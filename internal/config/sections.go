@@ -370,8 +370,13 @@ func (p Plan) For(model string) Plan {
 			own     float64
 			general *float64
 		}{
-			{m.ResponseTokens, &p.ResponseTokens}, {m.Entries, &p.Entries}, {m.TokensWritten, &p.TokensWritten}, {m.TokensRead, &p.TokensRead},
-			{m.GPUHourPrice, &p.GPUHourPrice}, {m.PromptPrice, &p.PromptPrice}, {m.ResponsePrice, &p.ResponsePrice},
+			{m.ResponseTokens, &p.ResponseTokens},
+			{m.Entries, &p.Entries},
+			{m.TokensWritten, &p.TokensWritten},
+			{m.TokensRead, &p.TokensRead},
+			{m.GPUHourPrice, &p.GPUHourPrice},
+			{m.PromptPrice, &p.PromptPrice},
+			{m.ResponsePrice, &p.ResponsePrice},
 		} {
 			if n.own > 0 {
 				*n.general = n.own
