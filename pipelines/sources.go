@@ -60,7 +60,7 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 	}
 	r.board.Begin(label, progress.Work{})
 	record := costs.Begin(step)
-	err := r.submit(ctx, label, func(s beam.Scope) {
+	err := r.submit(ctx, label, true, func(s beam.Scope) {
 		source.Ingest(s, source.Step{
 			Files: files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects,
 			Columns: source.Columns{Messages: p.Columns.Messages, Reference: p.Columns.Reference, ExternalID: p.Columns.ExternalID, Tags: p.Columns.Tags},
@@ -110,7 +110,7 @@ func (r *Run) reward(ctx context.Context) (err error) {
 	for _, name := range r.competitors() {
 		generations = append(generations, generationsName(name))
 	}
-	rows := r.rows(ctx, promptsName) * int64(len(generations))
+	rows := r.rows(ctx, promptsName) * int64(len(generations)) * int64(r.config.Generate.Samples)
 	for _, name := range r.config.Reward.Models {
 		h, f := r.describe(schemas.RewardSchema, "reward", name, false)
 		judge := tolerating(r.model(name), r.config.Reward.MaxRejects, rows)

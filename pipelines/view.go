@@ -2,17 +2,13 @@ package pipelines
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
-	"time"
-
-	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
-	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
 
 	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines/progress"
+	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/transforms/sink"
 	"github.com/profuser/profuser/transforms/tally"
 )
@@ -88,71 +84,21 @@ func (r *Run) say(format string, args ...any) {
 	fmt.Fprintf(r.out, format+"\n", args...)
 }
 
-// pollEvery is how often a job's counters are read.
-const pollEvery = 500 * time.Millisecond
-
-// poll reads the counters of the newest job until stop is called, which reads them once more.
-func (r *Run) poll(ctx context.Context, client jobpb.JobServiceClient, label string) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	stopped := make(chan struct{})
-	look := func() {
-		if sample, err := newestCounters(ctx, client); err == nil { // what cannot be read now is read next time
-			r.board.Observe(label, sample)
+// sampleOf takes our counters out of a job's metrics.
+func sampleOf(m runner.Metrics) progress.Sample {
+	sample := progress.Sample{}
+	for name, n := range m.Counters {
+		if ours, ok := strings.CutPrefix(name, sink.Namespace+"/"); ok {
+			sample[ours] = n
 		}
 	}
-	go func() {
-		defer close(stopped)
-		tick := time.NewTicker(pollEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				look()
-			}
-		}
-	}()
-	return func() {
-		look()
-		cancel()
-		<-stopped
-	}
+	return sample
 }
 
-// newestCounters reads our counters of the job that was submitted last.
-func newestCounters(ctx context.Context, client jobpb.JobServiceClient) (progress.Sample, error) {
-	jobs, err := client.GetJobs(ctx, &jobpb.GetJobsRequest{})
-	if err != nil {
-		return nil, err
+// rejectsText tells the rejects of a dataset, if there are any.
+func rejectsText(m dataset.Manifest) string {
+	if m.Rejects == 0 {
+		return ""
 	}
-	newest := ""
-	for _, j := range jobs.GetJobInfo() {
-		if len(j.GetJobId()) > len(newest) || (len(j.GetJobId()) == len(newest) && j.GetJobId() > newest) {
-			newest = j.GetJobId()
-		}
-	}
-	if newest == "" {
-		return nil, errors.New("no job yet")
-	}
-	m, err := client.GetJobMetrics(ctx, &jobpb.GetJobMetricsRequest{JobId: newest})
-	if err != nil {
-		return nil, err
-	}
-	sample := progress.Sample{}
-	add := func(infos []*pipepb.MonitoringInfo) { // what has been attempted of running bundles, what has been committed of others
-		sums := map[string]int64{}
-		for _, info := range infos {
-			if labels := info.GetLabels(); labels["NAMESPACE"] == sink.Namespace && strings.Contains(info.GetType(), "sum_int64") {
-				n, _ := binary.Uvarint(info.GetPayload()) // the Beam varint coder: plain base-128, not zigzag
-				sums[labels["NAME"]] += int64(n)
-			}
-		}
-		for name, n := range sums {
-			sample[name] = max(sample[name], n)
-		}
-	}
-	add(m.GetMetrics().GetAttempted())
-	add(m.GetMetrics().GetCommitted())
-	return sample, nil
+	return fmt.Sprintf(", %d rejected %v", m.Rejects, m.RejectCodes)
 }

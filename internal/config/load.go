@@ -104,6 +104,7 @@ func (d checker) names() {
 		refer(fmt.Sprintf("plan.models[%d].name", i), m.Name)
 	}
 	d.advantage()
+	d.runner()
 	if n := len(d.c.Curriculum.Epochs); n != 2 {
 		d.fault("curriculum.epochs", "has %d entries, want 2: one for each stage of progressive", n)
 	}

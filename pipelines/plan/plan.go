@@ -95,7 +95,7 @@ func Make(c *config.Config, s Survey, m Measured) Plan {
 		for _, name := range c.Competitors() {
 			target := c.Target.Model
 			text := e.responseTokens(name) * ratio(s.Readers[target].Reference, s.Readers[name].Reference)
-			e.add(e.read("responses of "+name, "crossentropy-responses/"+name, target, e.generate(name).Rows/float64(c.Generate.Samples), text), target)
+			e.add(e.read("responses of "+name, "crossentropy-responses/"+name, target, e.generate(name).Rows, text), target)
 		}
 	}
 	if in := c.Advantage.Inference; in.Method == "judge" {

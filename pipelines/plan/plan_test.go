@@ -130,7 +130,7 @@ func TestMethods(t *testing.T) {
 	}
 	c.Advantage.Inference.Method = "perplexity"
 	p = Make(c, look(), Measured{})
-	if s := find(t, p, "responses of llama"); s.Requests != 9000 || s.PromptTokens != 9000*50 || s.TextTokens != 9000*100*80/100.0 {
+	if s := find(t, p, "responses of llama"); s.Requests != 18000 || s.PromptTokens != 18000*50 || s.TextTokens != 18000*100*80/100.0 {
 		t.Errorf("the target reads answers: %+v", s)
 	}
 	if s := find(t, p, "fuse"); s.Rows != 18000+2*18000 {
