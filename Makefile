@@ -98,6 +98,10 @@ demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser evaluate fusion.yaml
 	bin/profuser report fusion.yaml
 
+PROBE ?= 128
+compare-plan: build ## profuser plan, by a probe of PROBE prompts, beside what out/demo has (make demo): fails beyond 20 %
+	bin/profuser plan fusion.yaml --out out/plan --probe $(PROBE) --compare out/demo
+
 readme: ## the demo's life of a prompt, table and times into README.md
 	go run ./internal/report/readme -run out/demo -readme README.md
 

@@ -70,7 +70,7 @@ func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
 			Source: reader, Responses: generationsName(name), Prompts: promptsName, Output: targetReadingsName(name), Footer: f, Truncate: r.truncate(),
 		}
 		err := r.parts(ctx, "crossentropy-responses", promptsName, job{
-			label: "responses of " + name, inputs: []string{step.Responses}, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
+			label: "responses of " + name, rowsEach: r.config.Generate.Samples, inputs: []string{step.Responses}, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return crossentropy.Score(s, step, url, open, parts)
 			},
