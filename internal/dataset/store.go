@@ -45,6 +45,9 @@ func OpenStore(ctx context.Context, url string) (Store, error) {
 	case scheme == "file":
 		return &localStore{dir: rest}, nil
 	}
+	if s, ok, err := registered(ctx, scheme, url); ok {
+		return s, err
+	}
 	root, prefix, _ := strings.Cut(rest, "/")
 	if root == "" {
 		return nil, fmt.Errorf("opening store %s: the bucket's name is missing", url)
