@@ -146,7 +146,7 @@ func (b *faultyBucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind := len(b.seen)
 	if b.on.Load() {
 		b.mu.Lock()
-		kind = b.random.IntN(20 * len(b.seen))
+		kind = b.random.IntN(8 * len(b.seen))
 		b.mu.Unlock()
 	}
 	if kind < len(b.seen) {
