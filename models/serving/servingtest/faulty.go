@@ -102,7 +102,9 @@ func (f *Faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	case 4: // the connection is cut in the middle
 		half()
-		panic(http.ErrAbortHandler)
+		if connection, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_ = connection.Close() // that is the fault
+		}
 	case 5: // truncated JSON in a reply that looks whole
 		_, _ = w.Write(whole[:len(whole)*2/3])
 	case 6: // NaN, as Python writes it
