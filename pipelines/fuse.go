@@ -16,6 +16,7 @@ import (
 	"github.com/profuser/profuser/transforms/evaluate"
 	"github.com/profuser/profuser/transforms/fuse"
 	"github.com/profuser/profuser/transforms/generate"
+	"github.com/profuser/profuser/transforms/source"
 )
 
 // closing joins an error of closing models to a step's.
@@ -89,7 +90,7 @@ func (r *Run) evaluate(ctx context.Context) (err error) {
 		r.say("%-24s no evaluate.files in the configuration", "evaluate")
 		return nil
 	}
-	if err := r.ingestFiles(ctx, "evaluate", "evaluate items", itemsName, e.Files, 0); err != nil {
+	if err := r.ingestFiles(ctx, "evaluate", "evaluate items", itemsName, e.Files, 0, source.Benchmarks{}); err != nil {
 		return err
 	}
 	defer closing(&err, generate.Models.Close, crossentropy.Models.Close)

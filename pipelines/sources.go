@@ -39,13 +39,25 @@ func (r *Run) describe(schema, step, model string, distributions bool) (dataset.
 
 // ingest reads the input files into prompts.
 func (r *Run) ingest(ctx context.Context) error {
-	return r.ingestFiles(ctx, "ingest", "ingest", promptsName, r.config.Prompts.Files, r.config.Prompts.MaxRejects)
+	p := r.config.Prompts
+	benchmarks, err := source.NewBenchmarks(ctx, p.Decontaminate, p.DecontaminateWords)
+	if err != nil {
+		return err
+	}
+	if err := r.ingestFiles(ctx, "ingest", "ingest", promptsName, p.Files, p.MaxRejects, benchmarks); err != nil {
+		return err
+	}
+	lines, err := benchmarks.Report(ctx, r.store, promptsName)
+	for _, line := range lines {
+		r.say("%-24s %s", "", line)
+	}
+	return err
 }
 
 // ingestFiles reads files into a dataset of prompts.
-func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files []string, maxRejects float64) error {
+func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files []string, maxRejects float64, benchmarks source.Benchmarks) error {
 	p := r.config.Prompts
-	h := dataset.Header{Schema: schemas.PromptSchema, ConfigDigest: r.digest("ingest")}
+	h := dataset.Header{Schema: schemas.PromptSchema, ConfigDigest: benchmarks.Over(r.digest("ingest"))}
 	if err := dataset.Begin(ctx, r.store, name, h); err != nil {
 		return err
 	}
@@ -59,7 +71,7 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 	record := costs.Begin(step)
 	err := r.submit(ctx, label, 0, func(s beam.Scope) {
 		source.Ingest(s, source.Step{
-			Files: files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects,
+			Files: files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects, Benchmarks: benchmarks,
 			Columns: source.Columns{Messages: p.Columns.Messages, Reference: p.Columns.Reference, ExternalID: p.Columns.ExternalID, Tags: p.Columns.Tags},
 			Footer:  dataset.Footer{ConfigDigest: h.ConfigDigest, CreatedBy: createdBy},
 		})

@@ -38,6 +38,9 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 	switch step {
 	case "ingest":
 		d["prompts"] = []any{c.Prompts.Columns, c.Prompts.Turns, c.Prompts.PartRows}
+		if len(c.Prompts.Decontaminate) > 0 {
+			d["decontaminate"] = c.Prompts.DecontaminateWords
+		}
 	case "generate":
 		g := c.Generate
 		d["before"] = c.Digest("ingest")

@@ -31,7 +31,7 @@ var (
 
 // Step says what is read and how; sent to workers as JSON.
 type Step struct {
-	// Files are the input files, JSON lines, in order.
+	// Files are the input files, JSON lines or Parquet, in order.
 	Files []string
 	// Columns names the keys of a row.
 	Columns Columns
@@ -43,8 +43,10 @@ type Step struct {
 	Store, Output string
 	// Footer is what every part says of itself: digests.
 	Footer dataset.Footer
-	// MaxRejects is the largest accepted share of rejected rows; duplicates do not count.
+	// MaxRejects is the largest accepted share of rejected rows; duplicates and contaminated prompts do not count.
 	MaxRejects float64
+	// Benchmarks say which prompts are contaminated.
+	Benchmarks Benchmarks
 }
 
 // stepName is the step's name in messages and rejects.
@@ -130,6 +132,10 @@ func (f *writeFn) write(ctx context.Context, key string, chunk Chunk, refused ma
 	var prompts []schemas.Prompt
 	footer := f.Step.Footer
 	footer.Part = int(chunk.Part)
+	benchmarks, err := f.Step.Benchmarks.load(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
 	ordinal := 0
 	err = chunk.lines(ctx, func(line []byte, number int64) error {
 		for _, e := range entries(line, f.Step.Columns, f.Step.Turns) {
@@ -139,10 +145,17 @@ func (f *writeFn) write(ctx context.Context, key string, chunk Chunk, refused ma
 			}
 			ordinal++
 			if bad == nil {
+				bad = contaminated(benchmarks, &e.prompt)
+			}
+			if bad == nil {
 				prompts = append(prompts, e.prompt)
 				continue
 			}
-			reject := sink.Reject(stepName, e.prompt.ID, "", bad.code, "%s:%d: %v", chunk.Path, number, bad)
+			where := fmt.Sprintf("%s:%d", chunk.Path, number)
+			if bad.code == schemas.CodeContaminated {
+				where, bad.field = bad.field, where // the benchmark first: Contaminated counts by it
+			}
+			reject := sink.Reject(stepName, e.prompt.ID, "", bad.code, "%s: %v", where, bad)
 			footer.Rejects = append(footer.Rejects, *reject)
 		}
 		return nil
