@@ -41,10 +41,14 @@ func (r *Run) fuse(ctx context.Context) error {
 	}
 	var inputs []string
 	for _, name := range r.competitors() {
-		inputs = append(inputs, generationsName(name), crossEntropyName(name))
+		inputs = append(inputs, generationsName(name))
 		source := fuse.Source{
-			Model: r.model(name), Generations: generationsName(name), CrossEntropy: crossEntropyName(name),
+			Model: r.model(name), Generations: generationsName(name),
 			Competes: name != c.Target.Model || c.Target.Compete,
+		}
+		if source.Model.AtHand() {
+			source.CrossEntropy = crossEntropyName(name)
+			inputs = append(inputs, source.CrossEntropy)
 		}
 		if r.targetReads() {
 			source.TargetReadings = targetReadingsName(name)
@@ -94,7 +98,7 @@ func (r *Run) evaluate(ctx context.Context) (err error) {
 		return err
 	}
 	defer closing(&err, generate.Models.Close, crossentropy.Models.Close)
-	names := r.competitors()
+	names := r.atHand()
 	if path, ok := r.localPath("model"); ok {
 		if _, err := os.Stat(filepath.Join(path, "config.json")); err == nil {
 			if err := r.checkModel(ctx, fusedName, false); err != nil {

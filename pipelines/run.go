@@ -79,8 +79,21 @@ func (r *Run) Do(ctx context.Context, steps ...string) error {
 	return nil
 }
 
+// Say prints one line about a dataset.
+func (r *Run) Say(format string, args ...any) { r.say(format, args...) }
+
 // say prints one line about a dataset.
 func (r *Run) say(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
+
+// atHand are the competitors that can be asked.
+func (r *Run) atHand() (names []string) {
+	for _, name := range r.competitors() {
+		if r.model(name).AtHand() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // competitors are the target and the sources, in configured order.
 func (r *Run) competitors() []string { return r.config.Competitors() }

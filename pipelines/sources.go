@@ -94,6 +94,11 @@ func (r *Run) generate(ctx context.Context) (err error) {
 	rows := r.rows(ctx, promptsName)
 	for _, name := range r.competitors() {
 		h, f := r.describe(schemas.GenerationSchema, "generate", name, true)
+		if brought, err := r.brought(ctx, name, output{generationsName(name), h}, "--step generate --source"); err != nil {
+			return err
+		} else if brought {
+			continue
+		}
 		step := generate.Step{
 			Source: tolerating(r.model(name), g.MaxRejects, rows*int64(g.Samples)), Prompts: promptsName, Output: generationsName(name), Footer: f,
 			Temperature: g.Temperature, TopP: g.TopP, MaxNewTokens: g.MaxNewTokens, Samples: g.Samples, Seed: r.config.Seed, Truncate: r.truncate(),
@@ -121,6 +126,11 @@ func (r *Run) reward(ctx context.Context) (err error) {
 	rows := r.rows(ctx, promptsName) * int64(len(generations)) * int64(r.config.Generate.Samples)
 	for _, name := range r.config.Reward.Models {
 		h, f := r.describe(schemas.RewardSchema, "reward", name, false)
+		if brought, err := r.brought(ctx, name, output{rewardsName(name), h}, "--step reward --reward"); err != nil {
+			return err
+		} else if brought {
+			continue
+		}
 		judge := tolerating(r.model(name), r.config.Reward.MaxRejects, rows)
 		step := reward.Step{Judge: judge, Prompts: promptsName, Generations: generations, Output: rewardsName(name), Footer: f}
 		err := r.parts(ctx, "reward", promptsName, job{
@@ -139,7 +149,7 @@ func (r *Run) reward(ctx context.Context) (err error) {
 // crossEntropy teacher-forces every source on the references.
 func (r *Run) crossEntropy(ctx context.Context) (err error) {
 	defer closing(&err, crossentropy.Models.Close)
-	for _, name := range r.competitors() {
+	for _, name := range r.atHand() {
 		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", name, true)
 		source := tolerating(r.model(name), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName))
 		step := crossentropy.Step{Source: source, Prompts: promptsName, Output: crossEntropyName(name), Footer: f, Truncate: r.truncate()}

@@ -90,6 +90,8 @@ type Model struct {
 	Endpoint *Endpoint `yaml:"endpoint"`
 	// Directory with tokenizer.json and tokenizer_config.json, for endpoints: prompts become tokens here. Reward models asked by score or judge need none.
 	Tokenizer string `yaml:"tokenizer" default:"" path:"dir"`
+	// The model is not at hand: its responses, or scores, come by profuser import. Such a source reads nothing, so it takes no part in training mode, and its responses teach without distributions.
+	Imported bool `yaml:"imported" default:"false" json:",omitempty"`
 	// Chat template: auto (the directory's own), or a built-in one (vicuna, llama-2, chatml).
 	ChatTemplate string `yaml:"chat_template" default:"auto"`
 	// Context length in tokens; auto takes the model's.
