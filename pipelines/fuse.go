@@ -34,7 +34,7 @@ func (r *Run) fuse(ctx context.Context) error {
 	step := fuse.Step{
 		Target: r.model(c.Target.Model), Context: target.context, Prompts: promptsName, Selections: selectionsName,
 		Inference: fusionName(schemas.ModeInference), Training: fusionName(schemas.ModeTraining), Statistics: statisticsName,
-		Footer:    dataset.Footer{ConfigDigest: h.ConfigDigest, TargetTokenizer: h.TargetTokenizer, ChatTemplate: h.ChatTemplate, CreatedBy: createdBy, Samples: c.Generate.Samples},
+		Footer:    dataset.Footer{ConfigDigest: h.ConfigDigest, TargetTokenizer: h.TargetTokenizer, ChatTemplate: h.ChatTemplate, CreatedBy: createdBy},
 		Method:    r.method(),
 		Alignment: r.alignment(h.ConfigDigest),
 		Average:   r.average(), Measure: c.Advantage.CrossEntropy, KeepAll: c.Fuse.Keep == "all", DropTargetWins: c.Fuse.TargetWins == "drop",

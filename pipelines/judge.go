@@ -135,3 +135,13 @@ func (r *Run) brought(ctx context.Context, model string, o output, how string) (
 	r.say("%-24s imported before", o.name)
 	return true, nil
 }
+
+// atHand are the competitors that can be asked.
+func (r *Run) atHand() (names []string) {
+	for _, name := range r.competitors() {
+		if r.model(name).AtHand() {
+			names = append(names, name)
+		}
+	}
+	return names
+}

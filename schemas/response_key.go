@@ -19,6 +19,11 @@ func (r *Reward) Key() ResponseKey { return ResponseKey{r.ID, r.Source, r.Sample
 // Key names the response that was read.
 func (r *TeacherForcing) Key() ResponseKey { return ResponseKey{r.ID, r.Source, r.Sample} }
 
+// Keys name the responses that are compared, in the order shown.
+func (v *Verdict) Keys() (first, second ResponseKey) {
+	return ResponseKey{v.ID, v.First, v.FirstSample}, ResponseKey{v.ID, v.Second, v.SecondSample}
+}
+
 // Key names the winner's response.
 func (s *Selection) Key() ResponseKey { return ResponseKey{s.ID, s.Source, s.Sample} }
 

@@ -19,8 +19,8 @@ const MixedSource = "mixed"
 type Candidate struct {
 	// Source is the model's name.
 	Source string `parquet:"source"`
-	// Sample is the response's number, 0 in training mode. It stands only in files of several samples.
-	Sample int32 `parquet:"sample" only:"samples"`
+	// Sample is the response's number, 0 in training mode.
+	Sample int32 `parquet:"sample"`
 	// Value is the method's measure: nats per byte or token (training), mean z-score over reward models (inference by
 	// vote; the other methods are listed at fusion/advantage).
 	Value float64 `parquet:"value"`
@@ -36,8 +36,8 @@ type Selection struct {
 	Mode string `parquet:"mode"`
 	// Source is the winner; MixedSource where the candidates were averaged.
 	Source string `parquet:"source"`
-	// Sample is the number of the winner's response, 0 in training mode. It stands only in files of several samples.
-	Sample int32 `parquet:"sample" only:"samples"`
+	// Sample is the number of the winner's response, 0 in training mode.
+	Sample int32 `parquet:"sample"`
 	// Margin is the winner's lead over the runner-up, never negative; nil with one candidate or a mixture.
 	Margin *float64 `parquet:"margin,optional"`
 	// Candidates in the configured order: target, then sources; several responses of one by their samples.

@@ -11,8 +11,8 @@ type TeacherForcing struct {
 	ID string `parquet:"id"`
 	// Source is the name of the model that read, or of who wrote the response.
 	Source string `parquet:"source"`
-	// Sample is the response's number, 0 for a reference. It stands only in files of several samples.
-	Sample int32 `parquet:"sample" only:"samples"`
+	// Sample is the response's number, 0 for a reference.
+	Sample int32 `parquet:"sample"`
 	// Nats is the sum of -log p over the reference's tokens and the end-of-turn token.
 	Nats float64 `parquet:"nats"`
 	// Bytes is the length of the reference, end-of-turn not counted.

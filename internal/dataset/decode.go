@@ -14,7 +14,7 @@ import (
 
 // DecodePart reads a part's rows and footer. Columns are read page by page into flat slices, of which the rows' lists
 // are cuts (do not append to them); that is an order of magnitude faster than assembling rows value by value. A higher
-// major version, another record and a missing column are errors (a column of samples may lack in a file of one); columns that this build does not know are ignored.
+// major version, another record and a missing column are errors; columns that this build does not know are ignored.
 // The rows are not validated again.
 func DecodePart[T any](data []byte) (rows []T, f Footer, err error) {
 	schema, err := schemaOf[T]()
@@ -39,9 +39,6 @@ func DecodePart[T any](data []byte) (rows []T, f Footer, err error) {
 	value := reflect.ValueOf(rows)
 	for _, field := range leaves(reflect.TypeFor[T](), nil, nil) {
 		column, ok := file.Schema().Lookup(field.path...)
-		if !ok && field.samples && f.Samples <= 1 {
-			continue // all are the first
-		}
 		if !ok {
 			return nil, f, fmt.Errorf("column %s of %s is missing", strings.Join(field.path, "."), schema)
 		}
@@ -91,9 +88,6 @@ type leaf struct {
 	inner []int    // index within the element, for lists of structs
 	typ   reflect.Type
 	list  bool
-	// name is the field's own in Go; samples says that only files of several samples have the column.
-	name    string
-	samples bool
 }
 
 // leaves lists the columns of a record type. Embedded structs are flat, lists are at most one deep.
@@ -107,11 +101,10 @@ func leaves(t reflect.Type, path []string, index []int) []leaf {
 			continue
 		}
 		name, _, _ := strings.Cut(field.Tag.Get("parquet"), ",")
-		samples := field.Tag.Get("only") == "samples"
 		column := append(append([]string{}, path...), name)
 		switch {
 		case field.Type.Kind() != reflect.Slice:
-			all = append(all, leaf{path: column, outer: at, typ: field.Type, name: field.Name, samples: samples})
+			all = append(all, leaf{path: column, outer: at, typ: field.Type})
 		case field.Type.Elem().Kind() != reflect.Struct:
 			all = append(all, leaf{path: append(column, "list", "element"), outer: at, typ: field.Type.Elem(), list: true})
 		default:

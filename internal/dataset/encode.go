@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
@@ -37,9 +35,8 @@ var blobs = [][]string{
 var compression = &zstd.Codec{Level: zstd.SpeedBetterCompression, Concurrency: 1}
 
 // writerOptions are the settings of every file: zstd, page index, statistics of columns (not of pages, which the page
-// index repeats), and nothing that depends on the machine or the time. Without several samples the columns that tell them
-// apart are left out.
-func writerOptions[T any](samples bool) []parquet.WriterOption {
+// index repeats), and nothing that depends on the machine or the time.
+func writerOptions[T any]() []parquet.WriterOption {
 	options := []parquet.WriterOption{
 		parquet.Compression(compression),
 		parquet.CreatedBy("profuser", "1", "parts"),
@@ -51,13 +48,6 @@ func writerOptions[T any](samples bool) []parquet.WriterOption {
 	for _, path := range blobs {
 		if slices.ContainsFunc(columns, func(column []string) bool { return slices.Equal(column, path) }) {
 			options = append(options, parquet.SkipPageBounds(path...))
-		}
-	}
-	if !samples {
-		for _, f := range leaves(reflect.TypeFor[T](), nil, nil) {
-			if f.samples {
-				options = append(options, parquet.StructTag(`parquet:"-"`, append(slices.Clone(f.path[:len(f.path)-1]), f.name)...).(parquet.WriterOption))
-			}
 		}
 	}
 	return options
@@ -92,18 +82,13 @@ func EncodePart[T any](rows []T, f Footer) (data []byte, err error) {
 			return nil, fmt.Errorf("reject %d: %w", i, err)
 		}
 	}
-	if f.Samples <= 1 {
-		if err := singleSamples(rows); err != nil {
-			return nil, err
-		}
-	}
 	f.Schema = schema
 	metadata, err := f.options()
 	if err != nil {
 		return nil, err
 	}
 	var file bytes.Buffer
-	w := parquet.NewGenericWriter[T](&file, append(writerOptions[T](f.Samples > 1), metadata...)...)
+	w := parquet.NewGenericWriter[T](&file, append(writerOptions[T](), metadata...)...)
 	if _, err := w.Write(rows); err != nil {
 		return nil, err
 	}
@@ -113,38 +98,13 @@ func EncodePart[T any](rows []T, f Footer) (data []byte, err error) {
 	return file.Bytes(), nil
 }
 
-// singleSamples refuses rows that need a column which files of one sample lack.
-func singleSamples[T any](rows []T) error {
-	for _, f := range leaves(reflect.TypeFor[T](), nil, nil) {
-		if !f.samples {
-			continue
-		}
-		for i := range rows {
-			value := reflect.ValueOf(&rows[i]).Elem().FieldByIndex(f.outer)
-			list := []reflect.Value{value}
-			if f.inner != nil {
-				list = list[:0]
-				for k := range value.Len() {
-					list = append(list, value.Index(k).FieldByIndex(f.inner))
-				}
-			}
-			for _, v := range list {
-				if !v.IsZero() {
-					return fmt.Errorf("row %d: column %s is %v, want 0 in a file of one sample", i, strings.Join(f.path, "."), v)
-				}
-			}
-		}
-	}
-	return nil
-}
-
 // RowWriter writes rows of any struct with parquet tags as a Parquet file for others: no footer of ours, each Write a row
 // group.
 type RowWriter[T any] struct{ w *parquet.GenericWriter[T] }
 
-// NewRowWriter begins a file; samples says whether it has the columns that tell samples apart.
-func NewRowWriter[T any](out io.Writer, samples bool) *RowWriter[T] {
-	return &RowWriter[T]{parquet.NewGenericWriter[T](out, writerOptions[T](samples)...)}
+// NewRowWriter begins a file.
+func NewRowWriter[T any](out io.Writer) *RowWriter[T] {
+	return &RowWriter[T]{parquet.NewGenericWriter[T](out, writerOptions[T]()...)}
 }
 
 // Write adds a row group.

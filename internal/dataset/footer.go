@@ -33,9 +33,6 @@ type Footer struct {
 	SourceTokenizer string
 	// TargetTokenizer is the fingerprint of the vocabulary of FusionExample, "" for rows without.
 	TargetTokenizer string
-	// Samples is the number of responses of a source to a prompt. Files of one (1 or 0) lack the columns that tell samples
-	// apart, those with the tag only:"samples".
-	Samples int
 	// SourceModel is the model's name in the configuration, "" if none.
 	SourceModel string
 	// Truncate is how distributions were truncated, in words.
@@ -76,9 +73,6 @@ func (f *Footer) options() ([]parquet.WriterOption, error) {
 		parquet.KeyValueMetadata(metadataPrefix+"inputs", string(inputs)),
 		parquet.KeyValueMetadata(metadataPrefix+"rejects", string(rejects)),
 	}
-	if f.Samples > 1 {
-		options = append(options, parquet.KeyValueMetadata(metadataPrefix+"samples", strconv.Itoa(f.Samples)))
-	}
 	for key, value := range f.texts() {
 		if *value != "" {
 			options = append(options, parquet.KeyValueMetadata(metadataPrefix+key, *value))
@@ -103,11 +97,6 @@ func parseFooter(file *parquet.File) (Footer, error) {
 	var err error
 	if f.Part, err = strconv.Atoi(part); err != nil || f.Part < 0 {
 		return f, fmt.Errorf("profuser.part is %q, want a part's number, 0 or more", part)
-	}
-	if samples, ok := file.Lookup(metadataPrefix + "samples"); ok {
-		if f.Samples, err = strconv.Atoi(samples); err != nil || f.Samples < 2 {
-			return f, fmt.Errorf("profuser.samples is %q, want a number of 2 or more", samples)
-		}
 	}
 	for key, list := range map[string]any{"inputs": &f.Inputs, "rejects": &f.Rejects} {
 		text, ok := file.Lookup(metadataPrefix + key)

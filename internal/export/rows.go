@@ -32,11 +32,11 @@ type Pair struct {
 	ScoreChosen   float64 `json:"score_chosen" parquet:"score_chosen"`
 	ScoreRejected float64 `json:"score_rejected" parquet:"score_rejected"`
 	Margin        float64 `json:"margin" parquet:"margin"`
-	// SourceChosen and SourceRejected wrote them; the samples are their numbers, where sources have several.
+	// SourceChosen and SourceRejected wrote them; the samples are their numbers.
 	SourceChosen   string `json:"source_chosen" parquet:"source_chosen"`
 	SourceRejected string `json:"source_rejected" parquet:"source_rejected"`
-	SampleChosen   int32  `json:"sample_chosen,omitempty" parquet:"sample_chosen" only:"samples"`
-	SampleRejected int32  `json:"sample_rejected,omitempty" parquet:"sample_rejected" only:"samples"`
+	SampleChosen   int32  `json:"sample_chosen,omitempty" parquet:"sample_chosen"`
+	SampleRejected int32  `json:"sample_rejected,omitempty" parquet:"sample_rejected"`
 }
 
 // Conversation is a row of the formats sft and fusesft.
@@ -45,9 +45,9 @@ type Conversation struct {
 	ID string `json:"id" parquet:"id"`
 	// Messages ends with the response.
 	Messages []schemas.Message `json:"messages" parquet:"messages,list"`
-	// Source wrote the response; Sample is its number, where sources have several.
+	// Source wrote the response; Sample is its number.
 	Source string `json:"source" parquet:"source"`
-	Sample int32  `json:"sample,omitempty" parquet:"sample" only:"samples"`
+	Sample int32  `json:"sample,omitempty" parquet:"sample"`
 	// Reward is the mean score over the reward models that have one, null without any.
 	Reward *float64 `json:"reward" parquet:"reward,optional"`
 	// Weight is 1 (sft), or the share of the response among its prompt's: softmax(reward / temperature).

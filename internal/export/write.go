@@ -109,7 +109,7 @@ func Write(ctx context.Context, c *config.Config, store dataset.Store, o Options
 // rows writes what make gives for each prompt.
 func rows[T any](ctx context.Context, in *inputs, file io.Writer, o Options, make func(p prompt) ([]T, string, error)) (result Result, err error) {
 	result.Without = map[string]int{}
-	w := writer[T](file, filepath.Ext(o.Output), in.config.Generate.Samples > 1)
+	w := writer[T](file, filepath.Ext(o.Output))
 	for part := range in.parts {
 		prompts, err := in.part(ctx, part)
 		if err != nil {
@@ -140,9 +140,9 @@ type rowWriter[T any] interface {
 	Close() error
 }
 
-func writer[T any](file io.Writer, ext string, samples bool) rowWriter[T] {
+func writer[T any](file io.Writer, ext string) rowWriter[T] {
 	if ext == ".parquet" {
-		return dataset.NewRowWriter[T](file, samples)
+		return dataset.NewRowWriter[T](file)
 	}
 	return &lines[T]{bufio.NewWriter(file)}
 }

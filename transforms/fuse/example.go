@@ -71,9 +71,7 @@ func (s Step) example(out *output, p *schemas.Prompt, t text) error {
 
 // fill puts distributions into a row, rounded as they are stored.
 func fill(row schemas.FusionExample, x mixture.Aligned) schemas.FusionExample {
-	for i, lp := range x.Dist.LogProbs {
-		x.Dist.LogProbs[i] = dist.RoundBFloat16(lp)
-	}
+	x.Dist.RoundStored()
 	row.Counts, row.IDs, row.LogProbs, row.Status = x.Dist.Counts, x.Dist.IDs, x.Dist.LogProbs, x.Status
 	return row
 }

@@ -49,7 +49,7 @@ func opinion(p *schemas.Prompt, rows *part, g *schemas.Generation) advantage.Res
 	if reading := rows.targetReadings[g.Key()]; reading != nil {
 		r.TargetNats = &reading.NatsPerByte
 	}
-	if won, ok := rows.wins[p.ID][advantage.Shown{Source: g.Source, Sample: g.Sample}]; ok {
+	if won, ok := rows.wins[g.Key()]; ok {
 		r.Wins = &won
 	}
 	if item, ok := benchmark.FinalAnswer(*p); ok {

@@ -18,8 +18,8 @@ type part struct {
 	// targetReadings are the target's readings of the generations, empty where the method needs none.
 	targetReadings map[schemas.ResponseKey]*schemas.TeacherForcing
 	rewards        []map[schemas.ResponseKey]float64 // by reward model
-	// wins are the comparisons that responses won, by prompt id; nil where the method needs none.
-	wins   map[string]map[advantage.Shown]float64
+	// wins are the comparisons that responses won; nil where the method needs none.
+	wins   map[schemas.ResponseKey]float64
 	inputs []dataset.Input
 }
 
@@ -109,21 +109,13 @@ func scores(ctx context.Context, in *sink.Inputs, name string, n int) (map[schem
 	return out, input, nil
 }
 
-// wins counts a part's verdicts, by prompt id.
-func wins(ctx context.Context, in *sink.Inputs, name string, n int) (map[string]map[advantage.Shown]float64, dataset.Input, error) {
+// wins counts a part's verdicts.
+func wins(ctx context.Context, in *sink.Inputs, name string, n int) (map[schemas.ResponseKey]float64, dataset.Input, error) {
 	rows, input, err := sink.Read[schemas.Verdict](ctx, in, name, n)
 	if err != nil {
 		return nil, input, err
 	}
-	verdicts := map[string][]schemas.Verdict{}
-	for _, v := range rows {
-		verdicts[v.ID] = append(verdicts[v.ID], v)
-	}
-	out := map[string]map[advantage.Shown]float64{}
-	for id, of := range verdicts {
-		out[id] = advantage.Count(of)
-	}
-	return out, input, nil
+	return advantage.Count(rows), input, nil
 }
 
 // scores are all reward models' opinions of one response, NaN where one is missing.
