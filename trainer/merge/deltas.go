@@ -32,11 +32,14 @@ var deltaMethods = []Method{
 func deltaMethod(name, summary, reference string, dropping int, elects bool, normalized, rescaled float64) Method {
 	m := Method{
 		Name: name, Summary: summary, Reference: reference, Base: BaseRequired, Min: 1,
-		Parameters: []Parameter{weight, density, lambda, normalize(normalized), rescale(rescaled), int8Mask},
+		Parameters: []Parameter{weight, lambda, normalize(normalized), int8Mask},
 		New:        func(t Tensor) (Kernel, error) { return newDeltas(t, dropping, elects) },
 	}
 	if elects {
 		m.Parameters = append(m.Parameters, consensus)
+	}
+	if dropping != dropNone {
+		m.Parameters = append(m.Parameters, density, rescale(rescaled))
 	}
 	switch dropping {
 	case dropSmallAndLargest:
@@ -95,11 +98,14 @@ func newDeltas(t Tensor, drop int, elects bool) (Kernel, error) {
 		w := float32(p["weight"])
 		k.weights = append(k.weights, w)
 		k.sum += w
+		if drop == dropNone {
+			continue
+		}
 		density, n := p["density"], t.Len()
 		if density <= 0 {
 			return nil, fmt.Errorf("density is %v: nothing of a model would be kept; take the model out, or set a weight of 0", density)
 		}
-		if density >= 1 || n == 0 || drop == dropNone {
+		if density >= 1 || n == 0 {
 			continue
 		}
 		var err error
@@ -135,7 +141,7 @@ func newDropping(t Tensor, drop, input int) (dropping, error) {
 	if density+epsilon >= 1 || density-epsilon <= 0 || epsilon < 0 {
 		return nil, fmt.Errorf("epsilon is %v with density %v: density - epsilon and density + epsilon have to lie between 0 and 1", epsilon, density)
 	}
-	return &byRank{key: key, density: density, epsilon: epsilon, row: max(1, t.row()), order: make([][]rank, t.Workers)}, nil
+	return &byRank{key: key, density: density, epsilon: epsilon, order: make([][]rank, t.Workers)}, nil
 }
 
 func (k *deltas) Granule() int { return k.granule }

@@ -98,7 +98,6 @@ func (r random) drop(_, start int, d []float32) {
 type byRank struct {
 	key              uint64
 	density, epsilon float64
-	row              int
 	order            [][]rank // by worker
 }
 

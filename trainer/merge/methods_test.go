@@ -103,7 +103,7 @@ func TestDare(t *testing.T) {
 		if math.Abs(sum/differences-1) > 0.02 {
 			t.Errorf("density %v, inverse_density: magnitudes sum up to %v of those before, %v kept", density, sum/differences, share)
 		}
-		_, share, sum = kept(dare("w", 1, density, 0), "dare_linear")
+		_, _, sum = kept(dare("w", 1, density, 0), "dare_linear")
 		if math.Abs(sum/differences-density) > 0.02 {
 			t.Errorf("density %v, no rescale: magnitudes sum up to %v of those before", density, sum/differences)
 		}

@@ -172,7 +172,7 @@ func TestReport(t *testing.T) {
 	}
 	var log bytes.Buffer
 	out := filepath.Join(dir, "out")
-	config := strings.Replace(arithmetic, "]\n", ", {model: third, parameters: {weight: 0.5, density: 0.5}}]\nparameters: {int8_mask: true}\n", 1)
+	config := strings.Replace(arithmetic, "]\n", ", {model: third, parameters: {weight: 0.5}}]\nparameters: {int8_mask: true}\n", 1)
 	got := merged(t, Options{Config: recipeFile(t, dir, config), Out: out, Log: &log})
 	want := map[string][]float32{"model.embed_tokens.weight": {1, 2, 3, 6.5}, "model.layers.0.w": {2, -2.5}, "model.layers.1.w": {1, -2}, "model.norm.weight": {1, 1}}
 	if d := cmp.Diff(want, got); d != "" {
@@ -252,7 +252,7 @@ func TestFaults(t *testing.T) {
 		"bad config": {func(t *testing.T, dir string, base, _ []safetensors.Named) {
 			save(t, filepath.Join(dir, "base"), "[]", base...)
 		}, arithmetic, "model base: config.json: "},
-		"density":      {nil, strings.Replace(arithmetic, "weight: 0.5", "weight: 0.5, density: 0", 1), "tensor model.embed_tokens.weight: density is 0"},
+		"density":      {nil, strings.NewReplacer("weight: 0.5", "weight: 0.5, density: 0", "task_arithmetic", "ties").Replace(arithmetic), "tensor model.embed_tokens.weight: density is 0"},
 		"no parameter": {nil, strings.Replace(arithmetic, "weight: 0.5", "density: 0.5", 1), "tensor model.embed_tokens.weight: model other: parameter weight is missing"},
 		"recipe":       {nil, arithmetic + "colour: red\n", `merge.yaml: line 4: key "colour" is not supported`},
 	} {
