@@ -2,12 +2,15 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines/costs"
+	"github.com/profuser/profuser/pipelines/progress"
+	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -32,22 +35,35 @@ func fusionName(mode string) string        { return "fusion/" + mode }
 type Run struct {
 	config *config.Config
 	store  dataset.Store
+	runner *runner.Runner
 	out    io.Writer
 	// checked holds what the preconditions found out about each model.
 	checked map[string]checkedModel
 	refresh bool // see RefreshStatistics
+
+	metricsAddr string // see ServeMetrics
+	board       *progress.Board
+	display     *progress.Display // while Do works
 }
 
 // Steps lists the steps that `profuser run` makes, in order.
 var Steps = []string{"ingest", "generate", "reward", "crossentropy", "crossentropy-responses", "judge", "fuse", "evaluate"}
 
-// New opens the store and checks every precondition: models, tokenizers, templates and files. Nothing is written.
+// New opens the store and the runner and checks every precondition: models, tokenizers, templates and files. Nothing is
+// written.
 func New(ctx context.Context, c *config.Config, out io.Writer) (*Run, error) {
+	if err := checkPlaces(c); err != nil {
+		return nil, err
+	}
+	jobs, err := runner.Open(ctx, runnerOptions(c))
+	if err != nil {
+		return nil, err
+	}
 	store, err := dataset.OpenStore(ctx, c.Out)
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{config: c, store: store, out: out, checked: map[string]checkedModel{}}
+	r := &Run{config: c, store: store, runner: jobs, out: out, checked: map[string]checkedModel{}}
 	if err := r.check(ctx); err != nil {
 		return nil, err
 	}
@@ -59,17 +75,31 @@ func New(ctx context.Context, c *config.Config, out io.Writer) (*Run, error) {
 func (r *Run) Store() dataset.Store { return r.store }
 
 // Do makes the named steps in their order.
-func (r *Run) Do(ctx context.Context, steps ...string) error {
+func (r *Run) Do(ctx context.Context, steps ...string) (err error) {
+	hide, err := r.show(ctx, steps)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, hide)
 	known := map[string]func(context.Context) error{
 		"ingest": r.ingest, "generate": r.generate, "reward": r.reward, "crossentropy": r.crossEntropy,
 		"crossentropy-responses": r.crossEntropyResponses, "judge": r.judge, "fuse": r.fuse, "evaluate": r.evaluate,
 	}
 	for _, name := range steps {
-		step, ok := known[name]
-		if !ok {
+		if known[name] == nil {
 			return fmt.Errorf("there is no step %q", name)
 		}
-		if err := step(ctx); err != nil {
+	}
+	if err := r.probe(ctx); err != nil {
+		return err
+	}
+	for _, name := range steps {
+		if err := r.repeated(ctx, name, known[name]); err != nil {
+			var dry *runner.DryRun
+			if errors.As(err, &dry) {
+				r.say("%s%s\n%-24s %v", dry.Graph, dry.Job, name, dry)
+				return nil
+			}
 			if ctx.Err() != nil {
 				return fmt.Errorf("%s: cancelled; the same command goes on from here", name)
 			}
@@ -78,9 +108,6 @@ func (r *Run) Do(ctx context.Context, steps ...string) error {
 	}
 	return nil
 }
-
-// say prints one line about a dataset.
-func (r *Run) say(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
 
 // competitors are the target and the sources, in configured order.
 func (r *Run) competitors() []string { return r.config.Competitors() }
@@ -150,13 +177,6 @@ func (r *Run) commit(ctx context.Context, label string, outputs []output, parts 
 		label = ""
 	}
 	return nil
-}
-
-func rejectsText(m dataset.Manifest) string {
-	if m.Rejects == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", %d rejected %v", m.Rejects, m.RejectCodes)
 }
 
 // modes of fusion datasets.

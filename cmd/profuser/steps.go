@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/internal/report"
 	"github.com/profuser/profuser/pipelines"
+	"github.com/profuser/profuser/pipelines/worker"
 )
 
 // flags are those that every command with a configuration has.
@@ -53,6 +56,75 @@ func command(use, short, long string, work func(ctx context.Context, c *config.C
 	return c
 }
 
+// jobCommand makes a command that runs jobs: flags of the runner replace keys of the configuration's section.
+func jobCommand(use, short, long string, work func(ctx context.Context, c *config.Config, out io.Writer) error) *cobra.Command {
+	var values [5]string
+	var options []string
+	var retries int
+	names := [5]string{"runner", "endpoint", "environment", "environment-config", "worker-binary"}
+	c := command(use, short, long, work)
+	inner := c.RunE
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		set := func(key, value string) error {
+			return cmd.Flags().Set("set", fmt.Sprintf("runner.%s=%q", key, value))
+		}
+		for i, key := range []string{"name", "endpoint", "environment", "environment_config", "worker_binary"} {
+			if cmd.Flags().Changed(names[i]) {
+				if key == "worker_binary" && values[i] != "" { // a flag's path is relative to the current folder
+					values[i], _ = filepath.Abs(values[i]) // else the configuration says that it is not there
+				}
+				if err := set(key, values[i]); err != nil {
+					return err
+				}
+			}
+		}
+		for _, option := range options {
+			key, value, ok := strings.Cut(option, "=")
+			if !ok || key == "" || strings.Contains(key, ".") {
+				return usageError{fmt.Errorf("--runner-option %s: want NAME=VALUE", option)}
+			}
+			if err := set("options."+key, value); err != nil {
+				return err
+			}
+		}
+		if cmd.Flags().Changed("retries") {
+			if err := cmd.Flags().Set("set", fmt.Sprint("runner.retries=", retries)); err != nil {
+				return err
+			}
+		}
+		return inner(cmd, args)
+	}
+	for i, text := range []string{
+		"where jobs run: prism (this process), direct, portable, flink or dataflow; docs/runners.md tells more",
+		"the job server of runner portable or flink, host:port",
+		"who starts workers: LOOPBACK (this process), PROCESS, EXTERNAL or DOCKER",
+		"the environment's own: a command, a worker pool's host:port or an image",
+		"the program sent to workers instead of this one",
+	} {
+		c.Flags().StringVar(&values[i], names[i], "", text)
+	}
+	c.Flags().StringArrayVar(&options, "runner-option", nil, "NAME=VALUE, an option of the runner itself; may be repeated")
+	c.Flags().IntVar(&retries, "retries", 0, "how often a step whose job failed is submitted again; finished parts are kept")
+	return c
+}
+
+// newWorkerPool serves a pool of workers.
+func newWorkerPool() *cobra.Command {
+	var address string
+	c := &cobra.Command{
+		Use:   "worker-pool",
+		Short: "Start workers for a runner that asks for them (--environment EXTERNAL), until interrupted",
+		Long: "Serve Beam's external worker pool: a runner asks for a worker and gets a process of this program. The processes end with\n" +
+			"their job, and all of them with the pool. Keys of endpoints, PROFUSER_API_KEY, belong into the environment of this command.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return worker.Serve(cmd.Context(), address, cmd.OutOrStdout())
+		},
+	}
+	c.Flags().StringVar(&address, "address", "localhost:50000", "where to listen")
+	return c
+}
+
 // explained says what each step does.
 var explained = map[string]string{
 	"ingest":                 "Read the prompt files: validate, normalise, give ids, drop duplicates, cut into parts (prompts/)",
@@ -67,7 +139,8 @@ var explained = map[string]string{
 // newStep is one step alone.
 func newStep(name string) *cobra.Command {
 	var refresh bool
-	c := command(name, explained[name], explained[name]+".\n\nFinished parts are kept: the same command goes on where an earlier one was stopped, and does nothing when all is done.",
+	var addr string
+	c := jobCommand(name, explained[name], explained[name]+".\n\nFinished parts are kept: the same command goes on where an earlier one was stopped, and does nothing when all is done.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
 			r, err := pipelines.New(ctx, c, out)
 			if err != nil {
@@ -76,12 +149,19 @@ func newStep(name string) *cobra.Command {
 			if refresh {
 				r.RefreshStatistics()
 			}
+			r.ServeMetrics(addr)
 			return r.Do(ctx, name)
 		})
+	addMetrics(c, &addr)
 	if name == "fuse" {
 		addRefresh(c, &refresh)
 	}
 	return c
+}
+
+// addMetrics adds the flag of commands that run jobs.
+func addMetrics(c *cobra.Command, addr *string) {
+	c.Flags().StringVar(addr, "metrics-addr", "", "HOST:PORT to serve a status page (/), Prometheus metrics (/metrics) and /healthz at while the command works; port 0 takes a free one")
 }
 
 // addRefresh adds the flag of commands that fuse.
@@ -92,7 +172,8 @@ func addRefresh(c *cobra.Command, refresh *bool) {
 // newRun is all steps of the data side.
 func newRun() *cobra.Command {
 	var refresh bool
-	c := command("run", "Make all steps from prompts to the fusion dataset, and evaluate the models before training",
+	var addr string
+	c := jobCommand("run", "Make all steps from prompts to the fusion dataset, and evaluate the models before training",
 		"Make the steps ingest, generate, reward, crossentropy (crossentropy-responses, if needed), fuse and evaluate, in this order. Everything is checked before\nthe first one starts. Finished work is kept: the same command goes on where an earlier one was stopped.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
 			r, err := pipelines.New(ctx, c, out)
@@ -102,12 +183,14 @@ func newRun() *cobra.Command {
 			if refresh {
 				r.RefreshStatistics()
 			}
+			r.ServeMetrics(addr)
 			if err := r.Do(ctx, pipelines.Steps...); err != nil {
 				return err
 			}
 			fmt.Fprintf(out, "\nThe fusion dataset is in %s/fusion. Next: profuser-trainer train, profuser evaluate, profuser report.\n", r.Store().URL())
 			return nil
 		})
+	addMetrics(c, &addr)
 	addRefresh(c, &refresh)
 	return c
 }
