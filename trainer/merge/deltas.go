@@ -89,7 +89,7 @@ func newDeltas(t Tensor, drop int, elects bool) (Kernel, error) {
 		counts: t.Shared["consensus_method"] == 1, divide: t.Shared["normalize"] != 0, lambda: float32(t.Shared["lambda"]),
 	}
 	if drop == dropByRank {
-		k.granule = max(1, t.row())
+		k.granule = t.row()
 	}
 	k.active = make([]bool, len(k.others))
 	k.drops, k.scales = make([]dropping, len(k.others)), make([]*scaling, len(k.others))

@@ -50,9 +50,9 @@ func (t Tensor) Len() int {
 	return n
 }
 
-// row is the length of the last dimension, 1 for a scalar.
+// row is the length of the last dimension, 1 for a scalar and for a tensor without elements.
 func (t Tensor) row() int {
-	if len(t.Shape) == 0 {
+	if len(t.Shape) == 0 || t.Len() == 0 {
 		return 1
 	}
 	return t.Shape[len(t.Shape)-1]

@@ -56,7 +56,7 @@ func newNuslerp(t Tensor) (Kernel, error) {
 	switch {
 	case t.Shared["nuslerp_flatten"] != 0 || len(t.Shape) < 2:
 	case t.Shared["nuslerp_row_wise"] == 0:
-		k.mode, k.granule = alongRows, max(1, t.row())
+		k.mode, k.granule = alongRows, t.row()
 		vectors = granules(n, k.granule)
 	default:
 		k.mode, k.columns = alongColumns, max(1, n/max(1, t.Shape[0]))

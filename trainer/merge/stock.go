@@ -37,7 +37,7 @@ type stock struct {
 func newStock(t Tensor) (Kernel, error) {
 	k := &stock{base: t.Base, others: t.others(), granule: piece, rows: t.Shared["filter_wise"] != 0}
 	if k.rows {
-		k.granule = max(1, t.row())
+		k.granule = t.row()
 	}
 	n := granules(t.Len(), k.granule)
 	for i := range k.others {

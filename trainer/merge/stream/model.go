@@ -56,6 +56,11 @@ func openModel(path, recipeDir string) (*model, error) {
 		m.patterns[layer] = append(m.patterns[layer], pattern)
 		m.layers = max(m.layers, layer+1)
 	}
+	for layer := range m.layers {
+		if len(m.patterns[layer]) == 0 {
+			return nil, errors.Join(fmt.Errorf("model %s has tensors of layer %d and none of layer %d", path, m.layers-1, layer), m.file.Close())
+		}
+	}
 	return m, nil
 }
 
