@@ -259,3 +259,31 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkMethods merges a million elements of bfloat16 numbers, in memory.
+func BenchmarkMethods(b *testing.B) {
+	const n = 1 << 20
+	r := rand.New(rand.NewPCG(1, 2))
+	x := make([][]float32, 3)
+	for i := range x {
+		x[i] = make([]float32, n)
+		for j := range x[i] {
+			v := float32(r.NormFloat64() * 0.02)
+			if i > 0 {
+				v = x[0][j] + float32(r.NormFloat64()*0.002)
+			}
+			x[i][j] = math.Float32frombits(math.Float32bits(v) &^ 0xffff)
+		}
+	}
+	for _, method := range []string{"linear", "slerp", "task_arithmetic", "ties", "dare_ties", "sce"} {
+		b.Run(method, func(b *testing.B) {
+			b.SetBytes(n)
+			for b.Loop() {
+				in := example(method, nil, []int{1024, 1024}, 1)
+				in.Inputs = in.Inputs[:min(3, len(in.Inputs))]
+				in.Shared["rescale"] = 0
+				run(b, method, in, x[:len(in.Inputs)], 1<<16)
+			}
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/profuser/profuser/models/safetensors"
 	"github.com/profuser/profuser/trainer/merge"
@@ -157,11 +158,31 @@ func explain(err error) error {
 		}
 		return fmt.Errorf("line %d: key %q is not supported%s", t.Position.Line, t.Value, hints[t.Value])
 	}
+	var kind *yaml.TypeError
+	var node *yaml.UnexpectedNodeTypeError
+	switch {
+	case errors.As(err, &kind):
+		return wrongKind(kind.Token)
+	case errors.As(err, &node):
+		return wrongKind(node.Token)
+	}
 	message, _, _ := strings.Cut(yaml.FormatError(err, false, false), "\n")
 	if message == "" || message == "EOF" {
 		message = "the file is empty"
 	}
 	return errors.New(message)
+}
+
+// wrongKind names the key whose value is a text where a list belongs, or the like.
+func wrongKind(value *token.Token) error {
+	key := value
+	for key != nil && key.Type != token.MappingValueType {
+		key = key.Prev
+	}
+	if key == nil || key.Prev == nil {
+		return fmt.Errorf("line %d: the file wants keys with values (merge_method: …), not %q", value.Position.Line, value.Value)
+	}
+	return fmt.Errorf("line %d: the value of %s is of another kind than the key wants (docs/merging.md): %q", value.Position.Line, key.Prev.Value, value.Value)
 }
 
 // hints say what to do instead of a key of mergekit that is not supported.

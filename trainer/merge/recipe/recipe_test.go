@@ -160,8 +160,11 @@ func TestRefused(t *testing.T) {
 		"merge_method: slerp\nslices: [{sources: [{model: a, layer_range: [0, 0]}]}]\n":                                                 "slices[0].sources[0].layer_range is [0 0]",
 		"merge_method: slerp\nslices: [{sources: [{model: a, layer_range: [0, 2]}, {model: b, layer_range: [0, 3]}]}]\n":                "equally many",
 		"merge_method: slerp\nbase_model: c\nslices: [{sources: [{model: a, layer_range: [0, 2]}, {model: b, layer_range: [0, 2]}]}]\n": "slices[0]: the base model c is not among the sources",
-		"merge_method: linear\nmodels: [\n":                                                                                             "",
-		"merge_method: linear\n" + models + "---\nmerge_method: x\n":                                                                    "several documents",
+		"models: x\n":                       `line 1: the value of models is of another kind than the key wants (docs/merging.md): "x"`,
+		"merge_method: [linear]\n" + models: "line 1: the value of merge_method is of another kind",
+		"- a\n":                             "line 1: the file wants keys with values",
+		"merge_method: linear\nmodels: [\n": "",
+		"merge_method: linear\n" + models + "---\nmerge_method: x\n": "several documents",
 	} {
 		_, err := Parse([]byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {

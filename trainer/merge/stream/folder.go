@@ -29,6 +29,9 @@ func newFolder(final string) (f *folder, err error) {
 		return nil, errors.New("--out is missing: name the folder to make")
 	}
 	final = filepath.Clean(final)
+	if info, err := os.Stat(final); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("--out %s is a file: name a folder that is not there yet", final)
+	}
 	if entries, err := os.ReadDir(final); err == nil && len(entries) > 0 {
 		return nil, fmt.Errorf("%s is there and not empty: remove it, or name another --out", final)
 	} else if err != nil && !errors.Is(err, os.ErrNotExist) {

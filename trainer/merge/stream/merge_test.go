@@ -225,7 +225,7 @@ func TestFaults(t *testing.T) {
 		"shape": {func(t *testing.T, dir string, _, other []safetensors.Named) {
 			other[1] = weights("model.layers.0.w", []int{3}, 1, 2, 3)
 			save(t, filepath.Join(dir, "other"), llama, other...)
-		}, arithmetic, "1 tensors differ: model.layers.0.w is [3] in other, [2] in base"},
+		}, arithmetic, "1 tensor differs: model.layers.0.w is [3] in other, [2] in base"},
 		"names": {func(t *testing.T, dir string, _, other []safetensors.Named) {
 			other[1].Name, other[3].Name = "model.layers.0.v", "model.final.weight"
 			save(t, filepath.Join(dir, "other"), llama, other...)
@@ -400,5 +400,37 @@ func TestBuffers(t *testing.T) {
 	numbers("b", 1, 2)
 	if err := Merge(t.Context(), o); err == nil || !strings.Contains(err.Error(), "position_ids is [3] in a, [2] in b") {
 		t.Error(err)
+	}
+}
+
+// TestTypes: inputs of one type keep it, of two become float32, dtype and out_dtype decide otherwise; float16 is read and
+// written exactly.
+func TestTypes(t *testing.T) {
+	dir := t.TempDir()
+	for name, dtype := range map[string]string{"half": safetensors.F16, "half2": safetensors.F16, "brain": safetensors.BF16} {
+		save(t, filepath.Join(dir, name), `{"torch_dtype":"x"}`, safetensors.Named{Name: "w", DType: dtype, Shape: []int{3}, Data: []float32{1.5, -0.25, 1.0 / 256}})
+	}
+	for _, c := range []struct{ other, types, want, config string }{
+		{"half2", "", safetensors.F16, "float16"},
+		{"brain", "", safetensors.F32, "float32"},
+		{"brain", "dtype: float16\n", safetensors.F16, "float16"},
+		{"half2", "dtype: float32\nout_dtype: torch.bfloat16\n", safetensors.BF16, "bfloat16"},
+	} {
+		out := filepath.Join(t.TempDir(), "out")
+		config := "merge_method: linear\nmodels: [{model: half}, {model: " + c.other + "}]\nparameters: {weight: 0.5}\n" + c.types
+		got := merged(t, Options{Config: recipeFile(t, dir, config), Out: out})
+		if d := cmp.Diff([]float32{1.5, -0.25, 1.0 / 256}, got["w"]); d != "" {
+			t.Errorf("%s %s: %s", c.other, c.types, d)
+		}
+		f, err := safetensors.Open(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, _ := f.Lookup("w"); d.DType != c.want || !strings.Contains(tree(t, out)["config.json"], `"torch_dtype": "`+c.config+`"`) {
+			t.Errorf("%s %s: %s, want %s; %s", c.other, c.types, d.DType, c.want, tree(t, out)["config.json"])
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -261,7 +261,11 @@ func (d *differences) err() error {
 	if n > most {
 		text += fmt.Sprintf("; and %d more", n-most)
 	}
-	return fmt.Errorf("the models are not of one architecture, %d tensors differ: %s", n, text)
+	what := "tensors differ"
+	if n == 1 {
+		what = "tensor differs"
+	}
+	return fmt.Errorf("the models are not of one architecture, %d %s: %s", n, what, text)
 }
 
 // tensor makes the plan of one tensor.
