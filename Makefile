@@ -26,6 +26,20 @@ test-xla: ## the tests of the graphs on XLA; XLA_PLUGIN names a PJRT plugin (doc
 	@test -n "$(XLA_PLUGIN)" || { echo "make test-xla XLA_PLUGIN=/path/to/plugin.so" >&2; exit 1; }
 	XLA_PLUGIN=$(abspath $(XLA_PLUGIN)) BACKEND=xla:$(abspath $(XLA_PLUGIN)) CGO_ENABLED=1 go test -tags xla ./models/processor ./models/decoder ./models/engine
 
+ROUNDS ?= 20
+SEED ?= 1
+
+chaos: ## kill -9, full disk, bucket and server faults: ROUNDS (20) by SEED (1), each ends with the right bytes
+	go test ./pipelines -run TestChaos -count 1 -timeout 30m -v -rounds $(ROUNDS) -chaos-seed $(SEED)
+
+test-runners: build ## the built program on a stand-alone Prism job server: LOOPBACK, PROCESS, EXTERNAL, kill -9 of a worker
+	go build -trimpath -ldflags='-s -w' -o bin/prism github.com/apache/beam/sdks/v2/go/cmd/prism
+	pipelines/runner/standalone/run.sh bin/profuser out/runners/prism prism $(abspath bin/prism)
+
+test-python-runner: build ## the same on the local job service of Beam's Python SDK (needs PyPI: apache-beam)
+	test -x out/runners/venv/bin/python || { $(PYTHON) -m venv out/runners/venv && out/runners/venv/bin/pip install -q 'apache-beam==2.77.0'; }
+	pipelines/runner/standalone/run.sh bin/profuser out/runners/python python $(abspath out/runners/venv/bin/python)
+
 lint: ## formatting, vet, staticcheck, house rules
 	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "run gofumpt -w on: $$unformatted" >&2; exit 1; }
 	go vet ./...

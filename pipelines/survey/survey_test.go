@@ -144,7 +144,11 @@ func TestChecks(t *testing.T) {
 	if _, err := os.Stat(c.Out); err == nil {
 		t.Errorf("%s is left", c.Out)
 	}
+	c.Runner.Name, c.Runner.Endpoint = "portable", "127.0.0.1:1"
 	c.Out = filepath.Join(c.Prompts.Files[0], "out") // below a file
+	if got = strings.Join(faults(false), "\n"); !strings.Contains(got, "portable: skipped false, no Beam job server answers at 127.0.0.1:1") {
+		t.Errorf("a runner that is not there:\n%s", got)
+	}
 	if got = strings.Join(faults(true), "\n"); !strings.Contains(got, "to: skipped false, ") {
 		t.Errorf("below a file:\n%s", got)
 	}
