@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/profuser/profuser/models/safetensors"
 	"github.com/profuser/profuser/trainer/merge/recipe"
 )
 
@@ -41,12 +42,29 @@ func FuzzWeights(f *testing.F) {
 				}
 			}
 		}
-		text := "merge_method: " + methods[int(method)%len(methods)] + `
+		r, err := recipe.Parse([]byte("merge_method: " + methods[int(method)%len(methods)] + `
 base_model: base
 models: [{model: base}, {model: a}, {model: b}]
 parameters: {weight: 1, density: 0.5, nuslerp_flatten: false, filter_wise: true}
-`
-		_ = Merge(t.Context(), Options{Config: recipeFile(t, dir, text), Out: filepath.Join(dir, "out"), ShardSize: 100, Threads: 2, Log: io.Discard})
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := makePlan(r, dir)
+		if err != nil {
+			return
+		}
+		defer p.close()
+		w, err := write(t.Context(), p, Options{Threads: 2, Chunk: 1, Log: io.Discard}, dir, safetensors.Split(p.outlines(), 100))
+		if err != nil {
+			return
+		}
+		if _, err := p.config(); err != nil {
+			t.Error(err)
+		}
+		if err := w.weights.Abort(); err != nil { // Commit would wait for the disk
+			t.Error(err)
+		}
 	})
 }
 
