@@ -109,13 +109,20 @@ func (s *localStore) Read(ctx context.Context, key string) ([]byte, error) {
 
 // List implements Store.
 func (s *localStore) List(ctx context.Context, prefix string) ([]string, error) {
-	var keys []string
+	return keysOf(s.Objects(ctx, prefix))
+}
+
+// Objects implements Store. A file that goes while the folder is read is left out.
+func (s *localStore) Objects(ctx context.Context, prefix string) ([]Object, error) {
+	var objects []Object
 	start := s.dir
 	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
 		start = s.path(prefix[:i])
 	}
 	err := filepath.WalkDir(start, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 		relative, err := filepath.Rel(s.dir, path)
@@ -127,15 +134,21 @@ func (s *localStore) List(ctx context.Context, prefix string) ([]string, error) 
 		case entry.IsDir() && entry.Name() == temporary:
 			return filepath.SkipDir
 		case !entry.IsDir() && strings.HasPrefix(key, prefix):
-			keys = append(keys, key)
+			info, err := entry.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			objects = append(objects, Object{Key: key, Bytes: info.Size(), Modified: info.ModTime()})
 		}
 		return ctx.Err()
 	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return nil, fmt.Errorf("listing %s: %w", s.path(prefix), err)
 	}
-	slices.Sort(keys)
-	return keys, nil
+	slices.SortFunc(objects, func(a, b Object) int { return strings.Compare(a.Key, b.Key) })
+	return objects, nil
 }
 
 // Exists implements Store.

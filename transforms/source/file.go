@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -28,12 +26,15 @@ type Chunk struct {
 	Line int64
 }
 
-// index is what one reading of a file found.
+// index is what one reading of a file found: its pieces, those that became parts before and the rest.
 type index struct {
 	File   int
-	Path   string
-	Bytes  int64
-	SHA256 string
+	Pieces []piece
+}
+
+// piece is a stretch of a file: all of it, or what was there at one time.
+type piece struct {
+	dataset.InputFile
 	Chunks []Chunk
 }
 
@@ -87,9 +88,10 @@ func checkKind(file string, r io.ReaderAt) error {
 	return nil
 }
 
-// readIndex reads a whole file once: its digest, and where each run of partRows rows begins. Blank lines are no rows.
-func readIndex(ctx context.Context, number int, file string, partRows int) (index, error) {
-	x := index{File: number, Path: file}
+// readIndex reads a whole file once: the digest of each piece, and where each run of partRows rows begins. The pieces that
+// are known come first; what follows is the last. Blank lines are no rows.
+func readIndex(ctx context.Context, number int, file string, known []dataset.InputFile, partRows int) (index, error) {
+	x := index{File: number}
 	r, size, done, err := openInput(ctx, file)
 	if err != nil {
 		return x, fmt.Errorf("input file: %w", err)
@@ -97,23 +99,32 @@ func readIndex(ctx context.Context, number int, file string, partRows int) (inde
 	if err := checkKind(file, r); err != nil {
 		return x, errors.Join(err, done())
 	}
-	hash := sha256.New()
-	rows := 0
-	err = eachLine(ctx, io.TeeReader(io.NewSectionReader(r, 0, size), hash), func(line []byte, offset, number int64) error {
-		end := offset + int64(len(line))
-		if len(bytes.TrimSpace(line)) == 0 {
-			return nil
+	rows, line := 0, int64(0)
+	cuts, err := eachPiece(ctx, r, size, known, func(i int, text []byte, offset int64) {
+		line++
+		for len(x.Pieces) <= i {
+			x.Pieces = append(x.Pieces, piece{})
+			rows = 0
 		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			return
+		}
+		chunks := &x.Pieces[i].Chunks
 		if rows%partRows == 0 {
-			x.Chunks = append(x.Chunks, Chunk{Path: file, Offset: offset, Line: number})
+			*chunks = append(*chunks, Chunk{Path: file, Offset: offset, Line: line})
 		}
 		rows++
-		x.Chunks[len(x.Chunks)-1].End = end
-		return nil
+		(*chunks)[len(*chunks)-1].End = offset + int64(len(text))
 	})
-	x.Bytes, x.SHA256 = size, hex.EncodeToString(hash.Sum(nil))
 	if err = errors.Join(err, done()); err != nil {
 		return x, fmt.Errorf("input file %s: %w", file, err)
+	}
+	for len(x.Pieces) < len(cuts) {
+		x.Pieces = append(x.Pieces, piece{})
+	}
+	for i, c := range cuts {
+		c.Path, c.Parts = file, len(x.Pieces[i].Chunks)
+		x.Pieces[i].InputFile = c
 	}
 	return x, nil
 }
