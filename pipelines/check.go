@@ -15,6 +15,7 @@ import (
 
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/engine"
+	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/transforms/source"
 )
 
@@ -43,7 +44,7 @@ func (r *Run) check(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return r.checkJudge(ctx)
 }
 
 // checkModel reads a model's small files, checks that it has the head that its role needs, and takes the digest of all.
@@ -53,7 +54,7 @@ func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
 	}
 	m := r.model(name)
 	if m.Endpoint.URLs != "" {
-		return r.checkServed(ctx, m, reward)
+		return r.checkServed(ctx, m, serving.Need{Generate: !reward, Score: !reward, Reward: reward, TopK: r.config.Truncate.TopK})
 	}
 	c, format, err := engine.Check(m.Dir, formatOptions(m))
 	if err != nil {

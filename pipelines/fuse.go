@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
@@ -49,6 +50,10 @@ func (r *Run) fuse(ctx context.Context) error {
 			inputs = append(inputs, source.TargetReadings)
 		}
 		step.Sources = append(step.Sources, source)
+	}
+	if c.Advantage.Inference.Method == advantage.Judge {
+		step.Verdicts = verdictsName
+		inputs = append(inputs, verdictsName)
 	}
 	for _, name := range c.Reward.Models {
 		step.Rewards = append(step.Rewards, rewardsName(name))

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 
+	"github.com/profuser/profuser/pipelines/costs"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
 )
@@ -62,7 +63,7 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 	if err != nil {
 		return err
 	}
-	record := r.begin(step)
+	record := costs.Begin(step)
 	if len(missing) > 0 {
 		all := make([]int, n)
 		for k := range all {
@@ -85,7 +86,7 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 	if err := r.commit(ctx, j.label, j.outputs, n, j.maxRejects); err != nil {
 		return err
 	}
-	return record.end(int(source.Manifest.Rows))
+	return r.cost(record, source.Manifest.Rows)
 }
 
 // server is the job server of this process.

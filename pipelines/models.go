@@ -12,6 +12,7 @@ import (
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
 	"github.com/profuser/profuser/transforms/inflight"
+	"github.com/profuser/profuser/transforms/judge"
 	"github.com/profuser/profuser/transforms/reward"
 )
 
@@ -121,6 +122,7 @@ func UseEngines() {
 		p, err := acquire(m)
 		return reader{p}, err
 	})
+	judge.Models.Use(openJudge)
 	reward.Models.Use(func(ctx context.Context, m inflight.Model) (reward.Rewarder, error) {
 		if m.Endpoint.URLs != "" {
 			s, err := connect(ctx, m)

@@ -16,6 +16,7 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines"
+	"github.com/profuser/profuser/pipelines/costs"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/transformtest"
 )
@@ -108,6 +109,7 @@ func TestSteps(t *testing.T) {
 			{"reward", map[string]int64{"rewards/judge-a": 16, "rewards/judge-b": 16}},
 			{"crossentropy", map[string]int64{"crossentropy/target": 8, "crossentropy/sage": 8}},
 			{"crossentropy-responses", nil}, // method vote needs none
+			{"judge", nil},                  // nor this: see TestJudge
 			{"fuse", map[string]int64{"selections": 16, "fusion/inference": 8, "fusion/training": 8}},
 			{"evaluate", map[string]int64{"evaluation/items": 4, "evaluation/target": 4, "evaluation/sage": 4}},
 		} {
@@ -146,7 +148,7 @@ func TestSteps(t *testing.T) {
 		}
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "out/steps/generate.json"))
-	var record pipelines.Record
+	var record costs.Record
 	if err := json.Unmarshal(data, &record); err != nil || record.Rows != 16 || record.Seconds <= 0 || record.PeakBytes < 1<<20 {
 		t.Errorf("record %+v, %v", record, err)
 	}
@@ -161,7 +163,7 @@ func TestPartsDoNotMatter(t *testing.T) {
 	var want []schemas.FusionExample
 	for _, rows := range []string{"3", "8", "100"} {
 		out := filepath.Join(dir, rows)
-		if _, err := run(t, t.Context(), dir, out, []string{"prompts.part_rows=" + rows}, pipelines.Steps[:6]...); err != nil {
+		if _, err := run(t, t.Context(), dir, out, []string{"prompts.part_rows=" + rows}, pipelines.Steps[:7]...); err != nil {
 			t.Fatal(err)
 		}
 		got := append(read[schemas.FusionExample](t, out, "fusion/inference"), read[schemas.FusionExample](t, out, "fusion/training")...)
@@ -211,7 +213,7 @@ func TestPerplexityAndAverage(t *testing.T) {
 	dir := project(t)
 	out := filepath.Join(dir, "out")
 	set := []string{"advantage.inference.method=perplexity", "advantage.training.method=average", "fuse.keep=all", "align.method=transport", "align.fallback=next"}
-	if _, err := run(t, t.Context(), dir, out, set, pipelines.Steps[:6]...); err != nil {
+	if _, err := run(t, t.Context(), dir, out, set, pipelines.Steps[:7]...); err != nil {
 		t.Fatal(err)
 	}
 	nats := map[[2]string]float64{}
@@ -252,7 +254,7 @@ func TestStatisticsAlignment(t *testing.T) {
 	dir := project(t)
 	out := filepath.Join(dir, "out")
 	set := []string{"align.method=statistics", "fuse.keep=all"}
-	if _, err := run(t, t.Context(), dir, out, set, pipelines.Steps[:6]...); err != nil {
+	if _, err := run(t, t.Context(), dir, out, set, pipelines.Steps[:7]...); err != nil {
 		t.Fatal(err)
 	}
 	counts, err := filepath.Glob(filepath.Join(out, "vocabularies", "counts-*", "*.counts"))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/pipelines/costs"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -17,6 +18,8 @@ const (
 	itemsName      = "evaluation/items"
 	// fusedName is the trained model in evaluations; its directory is out/model.
 	fusedName = "fused"
+	// verdictsName holds the comparisons of method judge.
+	verdictsName = "verdicts"
 )
 
 func generationsName(model string) string  { return "generations/" + model }
@@ -36,7 +39,7 @@ type Run struct {
 }
 
 // Steps lists the steps that `profuser run` makes, in order.
-var Steps = []string{"ingest", "generate", "reward", "crossentropy", "crossentropy-responses", "fuse", "evaluate"}
+var Steps = []string{"ingest", "generate", "reward", "crossentropy", "crossentropy-responses", "judge", "fuse", "evaluate"}
 
 // New opens the store and checks every precondition: models, tokenizers, templates and files. Nothing is written.
 func New(ctx context.Context, c *config.Config, out io.Writer) (*Run, error) {
@@ -59,7 +62,7 @@ func (r *Run) Store() dataset.Store { return r.store }
 func (r *Run) Do(ctx context.Context, steps ...string) error {
 	known := map[string]func(context.Context) error{
 		"ingest": r.ingest, "generate": r.generate, "reward": r.reward, "crossentropy": r.crossEntropy,
-		"crossentropy-responses": r.crossEntropyResponses, "fuse": r.fuse, "evaluate": r.evaluate,
+		"crossentropy-responses": r.crossEntropyResponses, "judge": r.judge, "fuse": r.fuse, "evaluate": r.evaluate,
 	}
 	for _, name := range steps {
 		step, ok := known[name]
@@ -125,6 +128,15 @@ func (r *Run) finished(ctx context.Context, outputs []output, parts int) (bool, 
 type output struct {
 	name   string
 	header dataset.Header
+}
+
+// cost keeps what a step cost, beside local results only.
+func (r *Run) cost(c *costs.Recording, rows int64) error {
+	folder, ok := r.localPath("steps")
+	if !ok {
+		return nil
+	}
+	return c.End(folder, int(rows))
 }
 
 // commit writes the manifests, and tells rows and rejects.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/profuser/profuser/fusion/verdict"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
@@ -104,13 +105,12 @@ func connect(ctx context.Context, m inflight.Model) (r remote, err error) {
 
 // checkServed asks a model's server for everything that the run will, once and small, and takes the digest of what
 // decides its answers as far as that is known here: the tokenizer's files and the names.
-func (r *Run) checkServed(ctx context.Context, m inflight.Model, reward bool) (err error) {
+func (r *Run) checkServed(ctx context.Context, m inflight.Model, need serving.Need) (err error) {
 	s, err := connect(ctx, m)
 	if err != nil {
 		return fmt.Errorf("model %s: %w", m.Name, err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	need := serving.Need{Generate: !reward, Score: !reward, Reward: reward, TopK: r.config.Truncate.TopK}
 	if err := s.Check(ctx, need); err != nil {
 		return err
 	}
@@ -122,8 +122,8 @@ func (r *Run) checkServed(ctx context.Context, m inflight.Model, reward bool) (e
 		}
 		found.fingerprint, found.template = s.Format().Tokenizer().Fingerprint(), s.Format().Digest()
 	}
-	if reward && serving.RewardAPI(m.Endpoint.Reward) == serving.Judge {
-		for _, message := range serving.JudgeMessages(m.Endpoint.Criteria, serving.RewardRequest{}) {
+	if need.Reward && serving.RewardAPI(m.Endpoint.Reward) == serving.Judge {
+		for _, message := range verdict.ScoreQuestion(m.Endpoint.Criteria, nil, "") {
 			parts = append(parts, message.Content)
 		}
 	}

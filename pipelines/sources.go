@@ -8,6 +8,7 @@ import (
 
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/pipelines/costs"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
@@ -55,7 +56,7 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 		r.say("%-24s finished before, %d rows", label, d.Manifest.Rows)
 		return nil
 	}
-	record := r.begin(step)
+	record := costs.Begin(step)
 	err := r.submit(ctx, label, 0, func(s beam.Scope) {
 		source.Ingest(s, source.Step{
 			Files: files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects,
@@ -71,7 +72,7 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 		return err
 	}
 	r.say("%-24s %6d rows in %d parts%s  %s", label, m.Rows, len(m.Parts), rejectsText(m), name)
-	return record.end(int(m.Rows))
+	return r.cost(record, m.Rows)
 }
 
 // generate lets every source answer every prompt.

@@ -30,6 +30,10 @@ func validReading() *TeacherForcing {
 	return &TeacherForcing{ID: validPrompt().ID, Source: "sage", Nats: 1.75, Bytes: 2, Tokens: 3, NatsPerByte: 0.875, TokenDistributions: distributions()}
 }
 
+func validVerdict() *Verdict {
+	return &Verdict{ID: validPrompt().ID, First: "sage", Second: "target", Winner: WinnerFirst, Text: "It is right.\nVerdict: A"}
+}
+
 func validSelection() *Selection {
 	margin := 0.5
 	return &Selection{ID: validPrompt().ID, Mode: ModeInference, Source: "sage", Margin: &margin, Candidates: []Candidate{{"target", -0.5, 0}, {"sage", 0.5, 3}}}
@@ -65,7 +69,7 @@ func change[T any](valid func() *T, f func(r *T)) row {
 
 func TestValidRows(t *testing.T) {
 	seen := map[string]bool{}
-	for _, r := range []row{validPrompt(), validGeneration(), validReading(), &Reward{ID: validPrompt().ID, Source: "sage", Score: -3}, validSelection(), validExample(), validEvaluation(), validReject()} {
+	for _, r := range []row{validPrompt(), validGeneration(), validReading(), &Reward{ID: validPrompt().ID, Source: "sage", Score: -3}, validVerdict(), validSelection(), validExample(), validEvaluation(), validReject()} {
 		seen[r.Schema()] = true
 		if err := r.Validate(); err != nil {
 			t.Errorf("%s: %v", r.Schema(), err)
@@ -111,6 +115,11 @@ func TestFaults(t *testing.T) {
 		{"bytes", change(validReading, func(r *TeacherForcing) { r.Bytes = 0 })},
 		{"score", &Reward{ID: validPrompt().ID, Source: "sage", Score: math.Inf(1)}},
 		{"sample", &Reward{ID: validPrompt().ID, Source: "sage", Sample: -1}},
+		{"winner", change(validVerdict, func(v *Verdict) { v.Winner = "A" })},
+		{"second", change(validVerdict, func(v *Verdict) { v.Second = v.First })},
+		{"second_sample", change(validVerdict, func(v *Verdict) { v.SecondSample = -1 })},
+		{"text", change(validVerdict, func(v *Verdict) { v.Text = "" })},
+		{"text", change(validVerdict, func(v *Verdict) { v.Text = "\xff" })},
 		{"mode", change(validSelection, func(s *Selection) { s.Mode = "both" })},
 		{"source", change(validSelection, func(s *Selection) { s.Source = "nobody" })},
 		{"candidates[1].source", change(validSelection, func(s *Selection) { s.Candidates[1].Source = "target"; s.Source = "target" })},

@@ -12,6 +12,7 @@ const (
 	GenerationSchema     = "generation/1"
 	TeacherForcingSchema = "teacher_forcing/1"
 	RewardSchema         = "reward/1"
+	VerdictSchema        = "verdict/1"
 	SelectionSchema      = "selection/1"
 	FusionExampleSchema  = "fusion_example/1"
 	EvaluationSchema     = "evaluation/1"
@@ -21,8 +22,8 @@ const (
 // All lists the schemas that this build reads and writes.
 func All() []string {
 	return []string{
-		PromptSchema, GenerationSchema, TeacherForcingSchema, RewardSchema, SelectionSchema, FusionExampleSchema,
-		EvaluationSchema, RejectedSchema,
+		PromptSchema, GenerationSchema, TeacherForcingSchema, RewardSchema, VerdictSchema, SelectionSchema,
+		FusionExampleSchema, EvaluationSchema, RejectedSchema,
 	}
 }
 
@@ -37,6 +38,9 @@ func (*TeacherForcing) Schema() string { return TeacherForcingSchema }
 
 // Schema returns RewardSchema.
 func (*Reward) Schema() string { return RewardSchema }
+
+// Schema returns VerdictSchema.
+func (*Verdict) Schema() string { return VerdictSchema }
 
 // Schema returns SelectionSchema.
 func (*Selection) Schema() string { return SelectionSchema }

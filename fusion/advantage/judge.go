@@ -1,41 +1,36 @@
 package advantage
 
-// Verdict is what a judge says of two responses, shown in one order.
-type Verdict struct {
-	// First and Second are the sources of the responses, in the order shown.
-	First, Second string
-	// Winner is First, Second, or "" for a tie.
-	Winner string
+import "github.com/profuser/profuser/schemas"
+
+// Shown is a response that a judge compares: a source's sample.
+type Shown struct {
+	// Source wrote it.
+	Source string
+	// Sample is its number, from 0.
+	Sample int32
 }
 
-// Count gives each source the number of comparisons it won: every pair is shown in both orders, a verdict is worth one,
-// a tie half to both. A judge that prefers a place rather than an answer so gives both sides one. A pair that was not
-// answered in both orders does not count; sources without a pair that counts are absent. Several verdicts of one order:
-// the last one counts. A winner that is neither of the two is no answer.
+// Count gives each response of a prompt the number of comparisons it won: every pair is shown in both orders, a verdict
+// is worth one, a tie half to both. A judge that prefers a place rather than an answer so gives both sides one. A pair
+// that was not answered in both orders does not count; responses without a pair that counts are absent. Several verdicts
+// of one order: the last one counts. A winner that is neither of the two is no answer.
 //
 // Source: spec/advantage.md, method judge; both orders as in Zheng et al. 2023 (MT-Bench, arXiv 2306.05685), who call a
-// pair won only when both agree, which gives the same difference between two sources up to the factor.
-func Count(verdicts []Verdict) map[string]float64 {
-	last := map[[2]string]string{}
+// pair won only when both agree, which gives the same difference between two responses up to the factor.
+func Count(verdicts []schemas.Verdict) map[Shown]float64 {
+	shares := map[string]float64{schemas.WinnerFirst: 1, schemas.WinnerTie: 0.5, schemas.WinnerSecond: 0} // of the first
+	last := map[[2]Shown]float64{}
 	for _, v := range verdicts {
-		if v.First != v.Second && (v.Winner == "" || v.Winner == v.First || v.Winner == v.Second) {
-			last[[2]string{v.First, v.Second}] = v.Winner
+		pair := [2]Shown{{v.First, v.FirstSample}, {v.Second, v.SecondSample}}
+		if share, ok := shares[v.Winner]; ok && pair[0] != pair[1] {
+			last[pair] = share
 		}
 	}
-	wins := map[string]float64{}
-	for pair, winner := range last {
-		if _, both := last[[2]string{pair[1], pair[0]}]; !both {
-			continue
-		}
-		for _, source := range pair {
-			switch winner {
-			case source:
-				wins[source]++
-			case "":
-				wins[source] += 0.5
-			default:
-				wins[source] += 0
-			}
+	wins := map[Shown]float64{}
+	for pair, share := range last {
+		if _, both := last[[2]Shown{pair[1], pair[0]}]; both {
+			wins[pair[0]] += share
+			wins[pair[1]] += 1 - share
 		}
 	}
 	return wins

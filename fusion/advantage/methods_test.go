@@ -74,6 +74,9 @@ func TestNotJudged(t *testing.T) {
 		if err != nil || got.Source != "known" || got.Margin != nil || len(got.Candidates) != 1 {
 			t.Errorf("%s: %+v, %v", method, got, err)
 		}
+		if method == Judge {
+			continue // one response has nothing to be compared with: see TestJudgeAlone
+		}
 		_, err = Inference{Method: method}.Select("p", []Response{other}, []*Stats{stats(0, 1)})
 		if !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), "other: not judged by "+method) {
 			t.Errorf("%s, nobody known: %v", method, err)
@@ -172,21 +175,32 @@ func TestMethodsInvariants(t *testing.T) {
 	})
 }
 
+// shown is a verdict about first samples.
+func shown(first, second, winner string) schemas.Verdict {
+	return schemas.Verdict{First: first, Second: second, Winner: winner}
+}
+
 // TestCount: wins add up to the comparisons that count, a judge that likes a place gives everybody the same.
 func TestCount(t *testing.T) {
-	got := Count([]Verdict{{"a", "b", "a"}, {"b", "a", "a"}, {"a", "c", ""}, {"c", "a", "c"}, {"b", "c", "b"}, {"c", "b", "nobody"}, {"a", "a", "a"}})
-	if d := cmp.Diff(map[string]float64{"a": 2.5, "b": 0, "c": 1.5}, got); d != "" {
+	got := Count([]schemas.Verdict{
+		shown("a", "b", schemas.WinnerFirst), shown("b", "a", schemas.WinnerSecond), shown("a", "c", schemas.WinnerTie), shown("c", "a", schemas.WinnerFirst),
+		shown("b", "c", schemas.WinnerFirst), shown("c", "b", "nobody"), shown("a", "a", schemas.WinnerFirst),
+	})
+	if d := cmp.Diff(map[Shown]float64{{"a", 0}: 2.5, {"b", 0}: 0, {"c", 0}: 1.5}, got); d != "" {
 		t.Error(d)
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		names := []string{"a", "b", "c", "d"}[:rapid.IntRange(2, 4).Draw(t, "n")]
-		var verdicts, place []Verdict
-		for _, x := range names {
-			for _, y := range names {
-				if x != y {
-					verdicts = append(verdicts, Verdict{x, y, rapid.SampledFrom([]string{x, y, ""}).Draw(t, "winner")})
-					place = append(place, Verdict{x, y, x})
+		responses := []Shown{{"a", 0}, {"a", 1}, {"b", 0}, {"c", 0}}[:rapid.IntRange(2, 4).Draw(t, "n")]
+		var verdicts, place []schemas.Verdict
+		for _, x := range responses {
+			for _, y := range responses {
+				if x == y {
+					continue
 				}
+				v := schemas.Verdict{First: x.Source, FirstSample: x.Sample, Second: y.Source, SecondSample: y.Sample, Winner: schemas.WinnerFirst}
+				place = append(place, v)
+				v.Winner = rapid.SampledFrom([]string{schemas.WinnerFirst, schemas.WinnerSecond, schemas.WinnerTie}).Draw(t, "winner")
+				verdicts = append(verdicts, v)
 			}
 		}
 		sum := 0.0
@@ -196,12 +210,24 @@ func TestCount(t *testing.T) {
 		if sum != float64(len(verdicts)) {
 			t.Fatalf("%v wins in %d comparisons", sum, len(verdicts))
 		}
-		for source, w := range Count(place) {
-			if w != float64(len(names)-1) {
-				t.Fatalf("%s wins %v by place", source, w)
+		for r, w := range Count(place) {
+			if w != float64(len(responses)-1) {
+				t.Fatalf("%v wins %v by place", r, w)
 			}
 		}
 	})
+}
+
+// TestJudgeAlone: a response that no other is left to be compared with wins; where comparisons failed, nobody does.
+func TestJudgeAlone(t *testing.T) {
+	m := Inference{Method: Judge, Filters: Filters{Empty: true}}
+	s, err := m.Select("p", []Response{{Source: "a", Text: "x"}, {Source: "b"}}, nil)
+	if err != nil || s.Source != "a" || s.Margin != nil {
+		t.Errorf("%+v, error %v", s, err)
+	}
+	if _, err := m.Select("p", []Response{{Source: "a", Text: "x"}, {Source: "b", Text: "y"}}, nil); !errors.Is(err, ErrNone) {
+		t.Errorf("error %v", err)
+	}
 }
 
 func TestFilters(t *testing.T) {

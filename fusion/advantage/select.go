@@ -83,6 +83,9 @@ var methods = map[string]func(m Inference, id string, left []Response, stats []*
 		return byValue(each(left, func(r Response) float64 { return stats[m.Single].Z(r.Scores[m.Single]) }))
 	},
 	Judge: func(_ Inference, _ string, left []Response, _ []*Stats) standing {
+		if len(left) == 1 && left[0].Wins == nil {
+			return byValue([]float64{0}) // nothing to compare it with
+		}
 		return byValue(each(left, func(r Response) float64 { return known(r.Wins) }))
 	},
 	Perplexity: func(_ Inference, _ string, left []Response, _ []*Stats) standing {

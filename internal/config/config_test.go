@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 		CrossEntropy: CrossEntropy{MaxRejects: 0.01},
 		Advantage: Advantage{
 			CrossEntropy: "per_byte",
-			Inference:    Inference{Method: "vote", Filters: Filters{Unfinished: true, Empty: true, MaxRepeat: 0.5, MinScript: 0.5}},
+			Inference:    Inference{Method: "vote", Criteria: "how helpful, correct and complete the answer is", Filters: Filters{Unfinished: true, Empty: true, MaxRepeat: 0.5, MinScript: 0.5}},
 			Training:     Training{Method: "min_ce", Temperature: 1, Weights: "ce"},
 		},
 		Align:      Align{Method: "exact", Fallback: "none"},
@@ -282,6 +282,8 @@ func TestDigest(t *testing.T) {
 		{"advantage.inference.filters.scripts=[Latin]", "fuse train evaluate/fused"},
 		{"advantage.inference.filters.min_script=0.9", ""},
 		{"advantage.inference.single=j", ""},
+		{"advantage.inference.judge=j", ""},
+		{"advantage.inference.criteria=brevity", ""},
 		{"objective.reward_temperature=2", ""},
 		{"generate.temperature=0", "generate/t generate/s reward/j fuse train evaluate/fused"},
 		{"truncate.top_k=10", "generate/t generate/s reward/j crossentropy/s fuse train evaluate/fused"},
@@ -299,6 +301,16 @@ func TestDigest(t *testing.T) {
 		if got := strings.Join(changed, " "); got != test.changed {
 			t.Errorf("%s changes %q, want %q", test.set, got, test.changed)
 		}
+	}
+	compared := mustLoad(t, minimal, "advantage.inference={method: judge, judge: s}")
+	brief := mustLoad(t, minimal, "advantage.inference={method: judge, judge: s, criteria: brevity}")
+	for _, step := range []string{"judge", "fuse"} {
+		if compared.Digest(step) == brief.Digest(step) || compared.Digest(step) == base.Digest(step) {
+			t.Errorf("%s does not depend on the judge's criteria", step)
+		}
+	}
+	if compared.Digest("reward") != base.Digest("reward") {
+		t.Error("reward depends on the judge")
 	}
 	moved, err := parse("/elsewhere/fusion.yaml", []byte(minimal), nil, false)
 	if err != nil || moved.Digest("train") != base.Digest("train") {

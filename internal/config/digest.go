@@ -7,11 +7,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/profuser/profuser/fusion/verdict"
 )
 
 // Digest returns a stable hash of exactly the keys that a step's rows depend on, those of the steps before it included:
 //
-//	ingest, generate/<model>, reward/<model>, crossentropy/<model>, crossentropy-responses, fuse, train, evaluate/<model>
+//	ingest, generate/<model>, reward/<model>, crossentropy/<model>, crossentropy-responses, judge, fuse, train, evaluate/<model>
 //
 // Without /<model>, a step's digest covers all its models; evaluate/fused stands for the trained model. What a step
 // only tolerates (max_rejects), where things lie (out, a moved project) and how it is run (runner) do not count. The
@@ -53,11 +55,20 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 		d["before"] = c.Digest("generate")
 		d["truncate"] = c.Truncate
 		d["models"] = c.identities(c.Target.Model, nil)
+	case "judge":
+		in := c.Advantage.effective().Inference
+		d["before"] = c.Digest("generate")
+		d["models"] = c.identities(in.Judge, nil)
+		d["question"] = verdict.CompareQuestion(in.Criteria, nil, "", "")
+		d["judge"] = []any{in.Filters, c.Target.Compete}
 	case "fuse":
 		d["before"] = []string{c.Digest("reward"), c.Digest("crossentropy")}
 		d["target"] = c.Target
 		d["sources"] = c.Sources
 		d["advantage"] = c.Advantage.effective()
+		if c.Advantage.Inference.Method == "judge" {
+			d["judge"] = c.Digest("judge")
+		}
 		d["align"] = c.Align
 		d["fuse"] = []string{c.Fuse.Keep, c.Fuse.TargetWins}
 	case "train":
@@ -85,6 +96,9 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 func (a Advantage) effective() Advantage {
 	if a.Inference.Method != "single" {
 		a.Inference.Single = ""
+	}
+	if a.Inference.Method != "judge" {
+		a.Inference.Judge, a.Inference.Criteria = "", ""
 	}
 	if len(a.Inference.Filters.Scripts) == 0 {
 		a.Inference.Filters.MinScript = 0

@@ -80,7 +80,7 @@ func (d checker) names() {
 		switch {
 		case m.Endpoint != nil && m.Path != "":
 			d.fault(key+".endpoint", "stands beside path, want one of the two")
-		case m.Endpoint != nil && m.Tokenizer == "" && (!m.Endpoint.ReadsText() || slices.Contains(d.c.Competitors(), m.Name)):
+		case m.Endpoint != nil && m.Tokenizer == "" && (!d.readsText(m) || slices.Contains(d.c.Competitors(), m.Name)):
 			d.fault(key+".tokenizer", "is missing, want the directory of the served model's tokenizer")
 		case m.Endpoint != nil && len(m.Endpoint.URLs) == 0:
 			d.fault(key+".endpoint.urls", "is empty, want the base address of a server")
@@ -106,11 +106,20 @@ func (d checker) names() {
 	}
 }
 
+// readsText says whether a served model is asked in words only.
+func (d checker) readsText(m Model) bool {
+	in := d.c.Advantage.Inference
+	return m.Endpoint.ReadsText() || in.Method == "judge" && in.Judge == m.Name && !slices.Contains(d.c.Reward.Models, m.Name)
+}
+
 // advantage checks who is asked, and what goes with what.
 func (d checker) advantage() {
 	in := d.c.Advantage.Inference
 	if in.Method == "single" && !slices.Contains(d.c.Reward.Models, in.Single) {
 		d.fault("advantage.inference.single", "is %q, want one of reward.models: %s", in.Single, strings.Join(d.c.Reward.Models, ", "))
+	}
+	if in.Method == "judge" && !slices.ContainsFunc(d.c.Models, func(m Model) bool { return m.Name == in.Judge }) {
+		d.fault("advantage.inference.judge", "is %q, want a chat model's name from models: method judge asks it", in.Judge)
 	}
 	for i, name := range in.Filters.Scripts {
 		if unicode.Scripts[name] == nil {

@@ -180,10 +180,14 @@ type Advantage struct {
 
 // Inference is the section advantage.inference.
 type Inference struct {
-	// vote: each reward model votes for its best answer, most votes win, then the mean z-score, then the order of sources. borda: ranks summed. mean_z: scores normalised over the dataset, averaged. single: one reward model. perplexity: the target reads all answers, the least surprising wins. length: the longest. random: by seed and id. oracle: the right final answer, where the prompt has one.
-	Method string `yaml:"method" default:"vote" allow:"vote | borda | mean_z | single | perplexity | length | random | oracle"`
+	// vote: each reward model votes for its best answer, most votes win, then the mean z-score, then the order of sources. borda: ranks summed. mean_z: scores normalised over the dataset, averaged. single: one reward model. perplexity: the target reads all answers, the least surprising wins. length: the longest. random: by seed and id. judge: a chat model compares pairs of answers, each in both orders, and wins are counted. oracle: the right final answer, where the prompt has one.
+	Method string `yaml:"method" default:"vote" allow:"vote | borda | mean_z | single | judge | perplexity | length | random | oracle"`
 	// The reward model that method single asks.
 	Single string `yaml:"single" default:"" json:",omitempty"`
+	// The chat model that method judge asks, a name from models; reward.max_rejects is its budget too.
+	Judge string `yaml:"judge" default:"" json:",omitempty"`
+	// The measure by which method judge compares, in words.
+	Criteria string `yaml:"criteria" default:"how helpful, correct and complete the answer is" json:",omitempty"`
 	// Answers that cannot win.
 	Filters Filters `yaml:"filters"`
 }

@@ -30,6 +30,7 @@ func TestRoundTrip(t *testing.T) {
 	t.Run("generation", func(t *testing.T) { roundTrip(t, sampleGenerations(64, 40, 4)) })
 	t.Run("teacher_forcing", func(t *testing.T) { roundTrip(t, sampleTeacherForcings(60)) })
 	t.Run("reward", func(t *testing.T) { roundTrip(t, sampleRewards(60)) })
+	t.Run("verdict", func(t *testing.T) { roundTrip(t, sampleVerdicts(60)) })
 	t.Run("selection", func(t *testing.T) { roundTrip(t, sampleSelections(60)) })
 	t.Run("fusion_example", func(t *testing.T) { roundTrip(t, sampleFusionExamples(60)) })
 	t.Run("evaluation", func(t *testing.T) { roundTrip(t, sampleEvaluations(60)) })
@@ -99,6 +100,8 @@ func TestGoldenSchemas(t *testing.T) {
 			return describe[schemas.TeacherForcing]()
 		case schemas.RewardSchema:
 			return describe[schemas.Reward]()
+		case schemas.VerdictSchema:
+			return describe[schemas.Verdict]()
 		case schemas.SelectionSchema:
 			return describe[schemas.Selection]()
 		case schemas.FusionExampleSchema:

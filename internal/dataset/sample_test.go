@@ -119,6 +119,14 @@ func sampleRewards(n int) []schemas.Reward {
 	return rows
 }
 
+func sampleVerdicts(n int) []schemas.Verdict {
+	var rows []schemas.Verdict
+	for i, p := range samplePrompts(n) {
+		rows = append(rows, schemas.Verdict{ID: p.ID, First: "target", Second: "sage", SecondSample: int32(i % 3), Winner: schemas.WinnerSecond, Text: "B is right.\nVerdict: B"})
+	}
+	return rows
+}
+
 func sampleSelections(n int) []schemas.Selection {
 	var rows []schemas.Selection
 	for i, p := range samplePrompts(n) {

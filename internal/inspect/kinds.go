@@ -41,6 +41,7 @@ var kinds = map[string]kind{
 	"generation":      rowsOf[schemas.Generation],
 	"teacher_forcing": rowsOf[schemas.TeacherForcing],
 	"reward":          rowsOf[schemas.Reward],
+	"verdict":         rowsOf[schemas.Verdict],
 	"selection":       rowsOf[schemas.Selection],
 	"fusion_example":  rowsOf[schemas.FusionExample],
 	"evaluation":      rowsOf[schemas.Evaluation],
@@ -75,6 +76,8 @@ func identity(r record) (id, rest string) {
 		return r.ID, r.Source
 	case *schemas.Reward:
 		return r.ID, fmt.Sprint(r.Source, " ", r.Sample)
+	case *schemas.Verdict:
+		return r.ID, fmt.Sprint(r.First, " ", r.FirstSample, " ", r.Second, " ", r.SecondSample)
 	case *schemas.Selection:
 		return r.ID, r.Mode
 	case *schemas.FusionExample:

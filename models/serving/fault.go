@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/profuser/profuser/fusion/verdict"
 	"github.com/profuser/profuser/models/serving/transport"
 )
 
@@ -66,7 +67,7 @@ func (m *Model) failed(doing string, err error) error {
 	case errors.Is(err, ErrTooLong):
 		row.Code = CodeTooLong
 	case failure == nil:
-	case errors.Is(err, errNoVerdict):
+	case errors.Is(err, verdict.ErrNone):
 		row.Code = CodeNoVerdict
 	case failure.Reason == transport.Unanswered:
 		row.Code = CodeUnanswered

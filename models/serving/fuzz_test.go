@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/fusion/verdict"
 	"github.com/profuser/profuser/models/serving/transport"
 )
 
@@ -154,7 +155,7 @@ func FuzzChat(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if v, err := readVerdict(a.Text); err == nil && !(v >= LowestVerdict && v <= HighestVerdict) || err != nil && !errors.Is(err, errNoVerdict) {
+		if v, err := verdict.ReadScore(a.Text); err == nil && !(v >= verdict.LowestScore && v <= verdict.HighestScore) || err != nil && !errors.Is(err, verdict.ErrNone) {
 			t.Fatalf("verdict %v, error %v of %q", v, err, a.Text)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/profuser/profuser/fusion/verdict"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/serving/transport"
 )
@@ -43,7 +44,7 @@ type Options struct {
 	VocabSize int
 	// Reward says how a reward model is asked; "" means Classify.
 	Reward RewardAPI
-	// Criteria is what a judge is to say about an answer, after "Say in at most three sentences"; "" means DefaultCriteria.
+	// Criteria is what a judge is to say about an answer, after "Say in at most three sentences"; "" means verdict.DefaultCriteria.
 	Criteria string
 	// MaxFailures is how many requests may fail, each an error of its row alone, before such an error is one of the run;
 	// 0 sets no bound. Too long texts do not count.
@@ -74,7 +75,7 @@ func Open(ctx context.Context, o Options) (*Model, error) {
 		o.Reward = Classify
 	}
 	if o.Criteria == "" {
-		o.Criteria = DefaultCriteria
+		o.Criteria = verdict.DefaultCriteria
 	}
 	fingerprint := ""
 	if o.Format != nil {

@@ -13,8 +13,8 @@ import (
 
 // Need says what a model will be asked for.
 type Need struct {
-	// Generate, Score and Reward are the three operations.
-	Generate, Score, Reward bool
+	// Generate, Score and Reward are the three operations, Chat is a judge's that compares.
+	Generate, Score, Reward, Chat bool
 	// TopK is the number of alternatives at each position.
 	TopK int
 }
@@ -40,8 +40,13 @@ func (m *Model) Check(ctx context.Context, n Need) error {
 			return err
 		}
 	}
+	question := []schemas.Message{{Role: schemas.RoleUser, Content: "What is 2 + 2?"}}
+	if n.Chat {
+		if _, err := m.Chat(ctx, ChatRequest{Messages: question, MaxTokens: 1}); err != nil {
+			return err
+		}
+	}
 	if n.Reward && m.options.Reward == Judge {
-		question := []schemas.Message{{Role: schemas.RoleUser, Content: "What is 2 + 2?"}}
 		if _, err := m.Reward(ctx, RewardRequest{Messages: question, Text: "2 + 2 = 4."}); err != nil {
 			return err
 		}

@@ -41,6 +41,9 @@ func opinion(p *schemas.Prompt, rows *part, k int, g *schemas.Generation) advant
 	if reading := rows.targetReadings[k][p.ID]; reading != nil {
 		r.TargetNats = &reading.NatsPerByte
 	}
+	if won, ok := rows.wins[p.ID][advantage.Shown{Source: g.Source, Sample: g.Sample}]; ok {
+		r.Wins = &won
+	}
 	if item, ok := benchmark.FinalAnswer(*p); ok {
 		right := item.Correct(g.Text)
 		r.Right = &right

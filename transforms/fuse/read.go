@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/sink"
@@ -17,7 +18,9 @@ type part struct {
 	// targetReadings are the target's readings of the generations; nil maps where the method needs none.
 	targetReadings []map[string]*schemas.TeacherForcing
 	rewards        []map[[2]string]float64 // by reward model; prompt id and source
-	inputs         []dataset.Input
+	// wins are the comparisons that responses won, by prompt id; nil where the method needs none.
+	wins   map[string]map[advantage.Shown]float64
+	inputs []dataset.Input
 }
 
 // read loads part n of every input. Of several samples the first counts.
@@ -55,6 +58,12 @@ func (s Step) read(ctx context.Context, in *sink.Inputs, n int) (*part, error) {
 			return nil, err
 		}
 		p.rewards, p.inputs = append(p.rewards, scores), append(p.inputs, input)
+	}
+	if s.Verdicts != "" {
+		if p.wins, input, err = wins(ctx, in, s.Verdicts, n); err != nil {
+			return nil, err
+		}
+		p.inputs = append(p.inputs, input)
 	}
 	return p, nil
 }
@@ -98,6 +107,23 @@ func scores(ctx context.Context, in *sink.Inputs, name string, n int) (map[[2]st
 		if r.Sample == 0 {
 			out[[2]string{r.ID, r.Source}] = r.Score
 		}
+	}
+	return out, input, nil
+}
+
+// wins counts a part's verdicts, by prompt id.
+func wins(ctx context.Context, in *sink.Inputs, name string, n int) (map[string]map[advantage.Shown]float64, dataset.Input, error) {
+	rows, input, err := sink.Read[schemas.Verdict](ctx, in, name, n)
+	if err != nil {
+		return nil, input, err
+	}
+	verdicts := map[string][]schemas.Verdict{}
+	for _, v := range rows {
+		verdicts[v.ID] = append(verdicts[v.ID], v)
+	}
+	out := map[string]map[advantage.Shown]float64{}
+	for id, of := range verdicts {
+		out[id] = advantage.Count(of)
 	}
 	return out, input, nil
 }

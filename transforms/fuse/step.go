@@ -52,6 +52,8 @@ type Step struct {
 	Sources []Source
 	// Rewards are names of datasets, one for each reward model in configured order.
 	Rewards []string
+	// Verdicts is the dataset of a judge's comparisons, "" where the method needs none.
+	Verdicts string
 	// Prompts is the dataset read; Selections, Inference and Training are those written.
 	Prompts, Selections, Inference, Training string
 	// Statistics is the key of the file that Statistics wrote.

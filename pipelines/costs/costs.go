@@ -1,4 +1,4 @@
-package pipelines
+package costs
 
 import (
 	"bytes"
@@ -25,25 +25,22 @@ type Record struct {
 	Started string `json:"started"`
 }
 
-type recording struct {
-	run   *Run
+// Recording is a step's run that is going on.
+type Recording struct {
 	began time.Time
 	Record
 }
 
-// begin starts the clock and forgets the memory peak of earlier steps where the system allows it.
-func (r *Run) begin(step string) *recording {
+// Begin starts the clock and forgets the memory peak of earlier steps where the system allows it.
+func Begin(step string) *Recording {
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // else the peak is that of the whole process
 	now := time.Now()
-	return &recording{run: r, began: now, Record: Record{Step: step, Started: now.UTC().Format(time.RFC3339)}}
+	return &Recording{began: now, Record: Record{Step: step, Started: now.UTC().Format(time.RFC3339)}}
 }
 
-// end adds this run to the step's record.
-func (r *recording) end(rows int) error {
-	path, ok := r.run.localPath("steps/" + r.Step + ".json")
-	if !ok {
-		return nil // costs are kept beside local results only
-	}
+// End adds this run, which read so many rows, to the step's record in a folder.
+func (r *Recording) End(folder string, rows int) error {
+	path := filepath.Join(folder, r.Step+".json")
 	var before Record
 	b, err := os.ReadFile(path)
 	if err == nil {

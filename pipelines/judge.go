@@ -1,0 +1,113 @@
+package pipelines
+
+import (
+	"context"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/models/engine"
+	"github.com/profuser/profuser/models/serving"
+	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/transforms/inflight"
+	"github.com/profuser/profuser/transforms/judge"
+)
+
+// speaker is a model in the process as a judge that compares.
+type speaker struct{ inProcess }
+
+// Say implements judge.Judge.
+func (m speaker) Say(ctx context.Context, messages []schemas.Message, maxTokens int) (string, error) {
+	ids, err := m.Prompt(messages)
+	if err != nil {
+		return "", &judge.Refusal{Code: judge.CodeTemplate, Cause: err}
+	}
+	room := min(maxTokens, m.Engine.Context()-len(ids))
+	if room < min(maxTokens, judge.LeastReply) {
+		return "", judge.TooLong(len(ids), m.Engine.Context())
+	}
+	a, err := m.Engine.Generate(ctx, engine.GenerateRequest{PromptIDs: ids, MaxTokens: room, Truncate: dist.Truncate{Mass: 1, TopK: 1}})
+	if err != nil {
+		return "", err
+	}
+	text, _, _ := m.Answer(a.IDs)
+	return text, nil
+}
+
+// remoteSpeaker is a served one; its server renders the question and knows what is too long.
+type remoteSpeaker struct{ *serving.Model }
+
+// Say implements judge.Judge.
+func (m remoteSpeaker) Say(ctx context.Context, messages []schemas.Message, maxTokens int) (string, error) {
+	a, err := m.Chat(ctx, serving.ChatRequest{Messages: messages, MaxTokens: maxTokens})
+	return a.Text, err
+}
+
+// openJudge opens a judge that compares.
+func openJudge(ctx context.Context, m inflight.Model) (judge.Judge, error) {
+	if m.Endpoint.URLs != "" {
+		s, err := connect(ctx, m)
+		return remoteSpeaker{s.Model}, err
+	}
+	p, err := acquire(m)
+	return speaker{p}, err
+}
+
+// judge compares the responses in pairs, if the method needs it.
+func (r *Run) judge(ctx context.Context) (err error) {
+	in := r.config.Advantage.Inference
+	if in.Method != advantage.Judge {
+		r.say("%-24s method %s does not need it", "judge", in.Method)
+		return nil
+	}
+	defer closing(&err, judge.Models.Close)
+	step := judge.Step{
+		Judge: r.judgeModel(), Criteria: in.Criteria, Prompts: promptsName, Output: verdictsName, Filters: advantage.Filters(in.Filters),
+	}
+	for _, name := range r.competitors() {
+		if name != r.config.Target.Model || r.config.Target.Compete {
+			step.Generations = append(step.Generations, generationsName(name))
+		}
+	}
+	responses := int64(len(step.Generations) * r.config.Generate.Samples)
+	step.Judge = tolerating(step.Judge, r.config.Reward.MaxRejects, r.rows(ctx, promptsName)*responses*(responses-1))
+	h := dataset.Header{Schema: schemas.VerdictSchema, ConfigDigest: r.digest("judge", append([]string{in.Judge}, r.competitors()...)...), SourceModel: in.Judge}
+	step.Footer = dataset.Footer{ConfigDigest: h.ConfigDigest, SourceModel: in.Judge, CreatedBy: createdBy}
+	return r.parts(ctx, "judge", promptsName, job{
+		label: "judge " + in.Judge, inputs: step.Generations, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
+		build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
+			return judge.Compare(s, step, url, open, parts)
+		},
+	})
+}
+
+// checkJudge looks at the judge, if there is one. A served one that is a source too is asked again for what it judges with.
+func (r *Run) checkJudge(ctx context.Context) error {
+	in := r.config.Advantage.Inference
+	if in.Method != advantage.Judge {
+		return nil
+	}
+	m := r.judgeModel()
+	if m.Endpoint.URLs == "" {
+		return r.checkModel(ctx, in.Judge, false)
+	}
+	found, ok := r.checked[in.Judge]
+	if err := r.checkServed(ctx, m, serving.Need{Chat: true}); err != nil {
+		return err
+	}
+	if ok {
+		r.checked[in.Judge] = found
+	}
+	return nil
+}
+
+// judgeModel is the judge's description; a served one needs no tokenizer here.
+func (r *Run) judgeModel() inflight.Model {
+	m := r.model(r.config.Advantage.Inference.Judge)
+	if m.Endpoint.URLs != "" {
+		m.Endpoint.Reward = string(serving.Judge)
+	}
+	return m
+}

@@ -1,0 +1,159 @@
+package judge
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/fusion/verdict"
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/transforms/inflight"
+	"github.com/profuser/profuser/transforms/sink"
+)
+
+func init() { sink.Register[Step]() }
+
+// Codes of rejects.
+const (
+	// CodeTooLong: the question does not fit the judge's context.
+	CodeTooLong = "too_long"
+	// CodeTemplate: the judge's chat template refuses the conversation.
+	CodeTemplate = "template"
+	// CodeNoVerdict: the reply does not end with a verdict.
+	CodeNoVerdict = "no_verdict"
+)
+
+// Longest and shortest room for a reply, in tokens.
+const (
+	MostReply  = 512
+	LeastReply = 32
+)
+
+// Step lets one judge compare the responses of every prompt.
+type Step struct {
+	// Judge is the chat model, Criteria the measure in words.
+	Judge    inflight.Model
+	Criteria string
+	// Prompts and Output are names of datasets; Generations lists one for each competitor, in the configured order.
+	Prompts     string
+	Generations []string
+	Output      string
+	// Filters drop responses, which then are not compared.
+	Filters advantage.Filters
+	// Footer is what every part says of itself: digests.
+	Footer dataset.Footer
+}
+
+// Compare asks for the verdicts of each part: PCollection<sink.Part> -> PCollection<sink.Done>. url is the store's
+// address, open the cap on parts held in memory.
+func Compare(s beam.Scope, step Step, url string, open int, parts beam.PCollection) beam.PCollection {
+	s = s.Scope("judge.Compare")
+	return sink.Write(s, step, url, open, parts)
+}
+
+// Name implements sink.Step.
+func (Step) Name() string { return "judge" }
+
+// Datasets implements sink.Step.
+func (s Step) Datasets() []string { return []string{s.Output} }
+
+// comparison is one pair in one order, and what became of it: a row or a reject.
+type comparison struct {
+	prompt        *schemas.Prompt
+	first, second *schemas.Generation
+	row           *schemas.Verdict
+	reject        *schemas.Rejected
+}
+
+// Make implements sink.Step.
+func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
+	comparisons, inputs, err := s.read(ctx, in, part)
+	if err != nil {
+		return nil, err
+	}
+	model, err := Models.Get(ctx, s.Judge)
+	if err != nil {
+		return nil, err
+	}
+	feed, calls := s.Judge.Calls()
+	err = inflight.Rows(ctx, feed, calls, len(comparisons), func(ctx context.Context, i int) error {
+		if err := s.compare(ctx, model, comparisons[i]); err != nil {
+			return err
+		}
+		tally.Row(comparisons[i].reject != nil)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var rows []*schemas.Verdict
+	var rejects []*schemas.Rejected
+	for _, c := range comparisons {
+		rows, rejects = append(rows, c.row), append(rejects, c.reject)
+	}
+	footer := s.Footer
+	footer.Part, footer.Inputs, footer.Rejects = part, inputs, sink.Present(rejects)
+	data, err := dataset.EncodePart(sink.Present(rows), footer)
+	return [][]byte{data}, err
+}
+
+// read returns the comparisons of one part: by prompt, each pair of responses in both orders.
+func (s Step) read(ctx context.Context, in *sink.Inputs, part int) ([]*comparison, []dataset.Input, error) {
+	prompts, input, err := sink.Read[schemas.Prompt](ctx, in, s.Prompts, part)
+	if err != nil {
+		return nil, nil, err
+	}
+	inputs := []dataset.Input{input}
+	responses := map[string][]*schemas.Generation{} // by prompt id, sources in configured order
+	for _, name := range s.Generations {
+		generations, input, err := sink.Read[schemas.Generation](ctx, in, name, part)
+		if err != nil {
+			return nil, nil, err
+		}
+		inputs = append(inputs, input)
+		for k := range generations {
+			if g := &generations[k]; s.Filters.Drop(g.Text, g.FinishReason) == "" {
+				responses[g.ID] = append(responses[g.ID], g)
+			}
+		}
+	}
+	var comparisons []*comparison
+	for k := range prompts {
+		of := responses[prompts[k].ID]
+		for i := range of {
+			for j := i + 1; j < len(of); j++ {
+				comparisons = append(comparisons,
+					&comparison{prompt: &prompts[k], first: of[i], second: of[j]}, &comparison{prompt: &prompts[k], first: of[j], second: of[i]})
+			}
+		}
+	}
+	return comparisons, inputs, nil
+}
+
+// compare gives a comparison its row or reject. Equal texts are a tie that nobody is asked about.
+func (s Step) compare(ctx context.Context, model Judge, c *comparison) error {
+	row := &schemas.Verdict{
+		ID: c.prompt.ID, First: c.first.Source, FirstSample: c.first.Sample, Second: c.second.Source, SecondSample: c.second.Sample, Winner: schemas.WinnerTie,
+	}
+	if c.first.Text == c.second.Text {
+		c.row = row
+		return nil
+	}
+	var err error
+	row.Text, err = model.Say(ctx, verdict.CompareQuestion(s.Criteria, c.prompt.Messages, c.first.Text, c.second.Text), MostReply)
+	if err != nil {
+		if c.reject = sink.Failed(s.Name(), c.prompt.ID, c.first.Source, err); c.reject == nil {
+			return fmt.Errorf("prompt %s, %s before %s, judge %s: %w", c.prompt.ID, c.first.Source, c.second.Source, s.Judge.Name, err)
+		}
+		return nil
+	}
+	if row.Winner, err = verdict.ReadComparison(row.Text); err != nil {
+		c.reject = sink.Reject(s.Name(), c.prompt.ID, c.first.Source, CodeNoVerdict, "%s, shown %s before %s: %v", s.Judge.Name, c.first.Source, c.second.Source, err)
+		return nil
+	}
+	c.row = row
+	return nil
+}
