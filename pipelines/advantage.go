@@ -9,68 +9,54 @@ import (
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/align"
 	"github.com/profuser/profuser/fusion/mixture"
-	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/fuse"
 )
-
-// statisticsName is the file of the frozen statistics of scores.
-const statisticsName = "rewards/_STATS.json"
-
-func targetReadingsName(model string) string { return "crossentropy-responses/" + model }
 
 // RefreshStatistics makes the step fuse remove the frozen statistics of scores and what depends on them, when its inputs
 // are there, and make them again.
 func (r *Run) RefreshStatistics() { r.refresh = true }
 
 // removeStatistics removes the statistics and what depends on them.
-func (r *Run) removeStatistics(ctx context.Context, inputs []string) error {
-	for _, name := range inputs {
-		if _, err := r.open(ctx, name); err != nil {
-			return err
-		}
-	}
-	if err := r.store.Remove(ctx, statisticsName); err != nil {
+func (r *Run) removeStatistics(ctx context.Context) error {
+	found, err := r.stand(ctx)
+	if err != nil {
 		return err
 	}
-	for _, name := range []string{selectionsName, fusionName(schemas.ModeInference), fusionName(schemas.ModeTraining)} {
-		keys, err := r.store.List(ctx, name+"/")
-		if err != nil {
+	for _, name := range found.Of(wanted.Selections).Sources {
+		if _, err := r.open(ctx, found, name); err != nil {
 			return err
 		}
-		for _, key := range slices.Backward(keys) { // parts before the manifest and header that speak of them
-			if err := r.store.Remove(ctx, key); err != nil {
-				return err
-			}
+	}
+	r.found = nil
+	if err := r.store.Remove(ctx, wanted.Statistics); err != nil {
+		return err
+	}
+	for _, name := range fused {
+		if err := dataset.Clear(ctx, r.store, name); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// targetReads says whether the target's readings of the responses are needed: winners are picked by them, or distributions
-// are transported to them.
-func (r *Run) targetReads() bool {
-	return r.config.Advantage.Inference.Method == advantage.Perplexity || r.config.Align.Method == align.MethodTransport
-}
-
 // crossEntropyResponses lets the target read every response, if the method needs it.
 func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
-	if !r.targetReads() {
+	if !wanted.Reads(r.config) {
 		r.say("%-24s method %s does not need it", "crossentropy-responses", r.config.Advantage.Inference.Method)
 		return nil
 	}
 	defer closing(&err, crossentropy.Models.Close)
 	target := r.config.Target.Model
 	for _, name := range r.competitors() {
-		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", target, true)
-		h.ConfigDigest = r.digest("crossentropy-responses", append([]string{target}, r.competitors()...)...)
-		f.ConfigDigest = h.ConfigDigest
-		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName))
+		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, wanted.Prompts))
 		step := crossentropy.Step{
-			Source: reader, Responses: generationsName(name), Prompts: promptsName, Output: targetReadingsName(name), Footer: f, Truncate: r.truncate(),
+			Source: reader, Responses: wanted.Generations(name), Prompts: wanted.Prompts, Output: wanted.TargetReadings(name), Footer: r.footer(wanted.TargetReadings(name)), Truncate: r.truncate(),
 		}
-		err := r.parts(ctx, "crossentropy-responses", promptsName, job{
-			label: "responses of " + name, inputs: []string{step.Responses}, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
+		err := r.parts(ctx, "crossentropy-responses", job{
+			label: "responses of " + name, outputs: []string{step.Output}, maxRejects: r.config.CrossEntropy.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return crossentropy.Score(s, step, url, open, parts)
 			},
@@ -121,7 +107,7 @@ func (r *Run) alignment(digest string) fuse.Alignment {
 // beforeFuse gathers what fuse needs of all parts and what is not frozen yet: the statistics of scores, co-alignment counts.
 // nil: nothing.
 func (r *Run) beforeFuse(ctx context.Context, step fuse.Step) (func(s beam.Scope, url string, parts beam.PCollection), error) {
-	scored, err := r.store.Exists(ctx, statisticsName)
+	scored, err := r.store.Exists(ctx, wanted.Statistics)
 	if err != nil {
 		return nil, err
 	}

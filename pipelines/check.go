@@ -3,15 +3,13 @@ package pipelines
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/profuser/profuser/pipelines/changes"
+	"github.com/profuser/profuser/pipelines/wanted"
 
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/engine"
@@ -21,10 +19,8 @@ import (
 
 // checkedModel is what the steps need to know of a model before they run it.
 type checkedModel struct {
-	fingerprint string // of its tokenizer
-	template    string // digest of its chat format
-	context     int
-	digest      string // of its files
+	wanted.Model
+	context int
 }
 
 // check looks at everything that the run needs: input files, model directories, configurations, tokenizers, templates.
@@ -66,7 +62,7 @@ func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
 	case !reward && c.Reward():
 		return fmt.Errorf("model %s: %s is a %s, a target or source must be a causal language model", name, m.Dir, c.Architecture)
 	}
-	digest, err := digestModel(m.Dir)
+	digest, err := wanted.DigestModel(m.Dir)
 	if err != nil {
 		return fmt.Errorf("model %s: %w", name, err)
 	}
@@ -74,57 +70,15 @@ func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
 	if n := int(r.entry(name).Context); n > 0 {
 		length = min(length, n)
 	}
-	r.checked[name] = checkedModel{fingerprint: format.Tokenizer().Fingerprint(), template: format.Digest(), context: length, digest: digest}
+	r.checked[name] = checkedModel{wanted.Model{Fingerprint: format.Tokenizer().Fingerprint(), Template: format.Digest(), Digest: digest}, length}
 	return nil
 }
 
-// digestModel is the SHA-256 over names and contents of the files that make a model's answers.
-func digestModel(dir string) (string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", err
-	}
-	h := sha256.New()
-	for _, e := range entries {
-		ext := filepath.Ext(e.Name())
-		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || (ext != ".json" && ext != ".safetensors" && ext != ".jinja") {
-			continue
-		}
-		sum, err := digestFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(h, "%s\x1f%s\x1e", e.Name(), sum)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// digestFile is the SHA-256 of a file, hex.
-func digestFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("reading: %w", err)
-	}
-	h := sha256.New()
-	_, err = io.Copy(h, f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", fmt.Errorf("reading %s: %w", path, err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// digest is a step's: its configuration and the files of its models.
-func (r *Run) digest(step string, models ...string) string {
-	parts := []string{r.config.Digest(step)}
-	for _, name := range models {
-		parts = append(parts, name, r.checked[name].digest)
-	}
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x1f")))
-	return hex.EncodeToString(sum[:16])
-}
-
 // open opens a dataset that an earlier step commits.
-func (r *Run) open(ctx context.Context, name string) (*dataset.Dataset, error) {
+func (r *Run) open(ctx context.Context, found changes.Findings, name string) (*dataset.Dataset, error) {
+	if f := found.Of(name); f != nil && f.Committed != nil {
+		return f.Committed, nil
+	}
 	d, err := dataset.Open(ctx, r.store, name)
 	if err != nil {
 		folder, _, _ := strings.Cut(name, "/")
@@ -136,11 +90,11 @@ func (r *Run) open(ctx context.Context, name string) (*dataset.Dataset, error) {
 
 // rows is a committed dataset's number of rows, 0 if it is not there: the job that reads it will say so.
 func (r *Run) rows(ctx context.Context, name string) int64 {
-	d, err := dataset.Open(ctx, r.store, name)
-	if err != nil {
+	found, err := r.stand(ctx, name)
+	if err != nil || found.Of(name).Committed == nil {
 		return 0
 	}
-	return d.Manifest.Rows
+	return found.Of(name).Committed.Manifest.Rows
 }
 
 // localPath is a key's file when the store is a local folder.

@@ -7,9 +7,9 @@ import (
 
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/dist"
-	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/serving"
+	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/judge"
@@ -64,19 +64,18 @@ func (r *Run) judge(ctx context.Context) (err error) {
 	}
 	defer closing(&err, judge.Models.Close)
 	step := judge.Step{
-		Judge: r.judgeModel(), Criteria: in.Criteria, Prompts: promptsName, Output: verdictsName, Filters: advantage.Filters(in.Filters),
+		Judge: r.judgeModel(), Criteria: in.Criteria, Prompts: wanted.Prompts, Output: wanted.Verdicts, Filters: advantage.Filters(in.Filters),
 	}
 	for _, name := range r.competitors() {
 		if name != r.config.Target.Model || r.config.Target.Compete {
-			step.Generations = append(step.Generations, generationsName(name))
+			step.Generations = append(step.Generations, wanted.Generations(name))
 		}
 	}
 	responses := int64(len(step.Generations) * r.config.Generate.Samples)
-	step.Judge = tolerating(step.Judge, r.config.Reward.MaxRejects, r.rows(ctx, promptsName)*responses*(responses-1))
-	h := dataset.Header{Schema: schemas.VerdictSchema, ConfigDigest: r.digest("judge", append([]string{in.Judge}, r.competitors()...)...), SourceModel: in.Judge}
-	step.Footer = dataset.Footer{ConfigDigest: h.ConfigDigest, SourceModel: in.Judge, CreatedBy: createdBy}
-	return r.parts(ctx, "judge", promptsName, job{
-		label: "judge " + in.Judge, inputs: step.Generations, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
+	step.Judge = tolerating(step.Judge, r.config.Reward.MaxRejects, r.rows(ctx, wanted.Prompts)*responses*(responses-1))
+	step.Footer = r.footer(wanted.Verdicts)
+	return r.parts(ctx, "judge", job{
+		label: "judge " + in.Judge, outputs: []string{step.Output}, maxRejects: r.config.Reward.MaxRejects,
 		build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 			return judge.Compare(s, step, url, open, parts)
 		},

@@ -7,26 +7,10 @@ import (
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/costs"
 	"github.com/profuser/profuser/schemas"
 )
-
-// Names of datasets.
-const (
-	promptsName    = "prompts"
-	selectionsName = "selections"
-	itemsName      = "evaluation/items"
-	// fusedName is the trained model in evaluations; its directory is out/model.
-	fusedName = "fused"
-	// verdictsName holds the comparisons of method judge.
-	verdictsName = "verdicts"
-)
-
-func generationsName(model string) string  { return "generations/" + model }
-func crossEntropyName(model string) string { return "crossentropy/" + model }
-func rewardsName(model string) string      { return "rewards/" + model }
-func evaluationName(model string) string   { return "evaluation/" + model }
-func fusionName(mode string) string        { return "fusion/" + mode }
 
 // Run is one invocation: a configuration, the store under its out, and where progress is told.
 type Run struct {
@@ -36,6 +20,9 @@ type Run struct {
 	// checked holds what the preconditions found out about each model.
 	checked map[string]checkedModel
 	refresh bool // see RefreshStatistics
+	again   Again
+	// found is how the datasets stand, nil when a job has changed that.
+	found changes.Findings
 }
 
 // Steps lists the steps that `profuser run` makes, in order.
@@ -58,18 +45,22 @@ func New(ctx context.Context, c *config.Config, out io.Writer) (*Run, error) {
 // Store is the run's store.
 func (r *Run) Store() dataset.Store { return r.store }
 
-// Do makes the named steps in their order.
+// Do makes the named steps in their order, unless something that they need is changed or stale and may not be made again.
 func (r *Run) Do(ctx context.Context, steps ...string) error {
 	known := map[string]func(context.Context) error{
 		"ingest": r.ingest, "generate": r.generate, "reward": r.reward, "crossentropy": r.crossEntropy,
 		"crossentropy-responses": r.crossEntropyResponses, "judge": r.judge, "fuse": r.fuse, "evaluate": r.evaluate,
 	}
 	for _, name := range steps {
-		step, ok := known[name]
-		if !ok {
+		if known[name] == nil {
 			return fmt.Errorf("there is no step %q", name)
 		}
-		if err := step(ctx); err != nil {
+	}
+	if err := r.decide(ctx, steps); err != nil {
+		return err
+	}
+	for _, name := range steps {
+		if err := known[name](ctx); err != nil {
 			if ctx.Err() != nil {
 				return fmt.Errorf("%s: cancelled; the same command goes on from here", name)
 			}
@@ -85,51 +76,6 @@ func (r *Run) say(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", 
 // competitors are the target and the sources, in configured order.
 func (r *Run) competitors() []string { return r.config.Competitors() }
 
-// missing lists the part numbers below n that some dataset lacks.
-func (r *Run) missing(ctx context.Context, names []string, n int) ([]int, error) {
-	lacking := map[int]bool{}
-	for _, name := range names {
-		there, err := dataset.FinishedParts(ctx, r.store, name)
-		if err != nil {
-			return nil, err
-		}
-		for k := range n {
-			if !there[k] {
-				lacking[k] = true
-			}
-		}
-	}
-	var out []int
-	for k := range n {
-		if lacking[k] {
-			out = append(out, k)
-		}
-	}
-	return out, nil
-}
-
-// finished says whether all datasets are committed with the digests of their headers; a dataset with another digest is
-// an error here, before any work.
-func (r *Run) finished(ctx context.Context, outputs []output, parts int) (bool, error) {
-	all := true
-	for _, o := range outputs {
-		if err := dataset.Begin(ctx, r.store, o.name, o.header); err != nil {
-			return false, err
-		}
-		d, err := dataset.Open(ctx, r.store, o.name)
-		if err != nil || d.Parts() != parts {
-			all = false
-		}
-	}
-	return all, nil
-}
-
-// output is a dataset that a step writes.
-type output struct {
-	name   string
-	header dataset.Header
-}
-
 // cost keeps what a step cost, beside local results only.
 func (r *Run) cost(c *costs.Recording, rows int64) error {
 	folder, ok := r.localPath("steps")
@@ -140,13 +86,13 @@ func (r *Run) cost(c *costs.Recording, rows int64) error {
 }
 
 // commit writes the manifests, and tells rows and rejects.
-func (r *Run) commit(ctx context.Context, label string, outputs []output, parts int, maxRejects float64) error {
-	for _, o := range outputs {
-		m, err := dataset.Commit(ctx, r.store, o.name, dataset.CommitOptions{Parts: parts, MaxRejects: maxRejects})
+func (r *Run) commit(ctx context.Context, label string, outputs changes.Findings, o dataset.CommitOptions) error {
+	for _, f := range outputs {
+		m, err := dataset.Commit(ctx, r.store, f.Dataset.Name, o)
 		if err != nil {
 			return err
 		}
-		r.say("%-24s %6d rows in %d parts%s  %s", label, m.Rows, len(m.Parts), rejectsText(m), o.name)
+		r.say("%-24s %6d rows in %d parts%s  %s", label, m.Rows, len(m.Parts), rejectsText(m), f.Dataset.Name)
 		label = ""
 	}
 	return nil

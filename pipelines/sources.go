@@ -8,8 +8,9 @@ import (
 
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/costs"
-	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
 	"github.com/profuser/profuser/transforms/reward"
@@ -24,50 +25,57 @@ func (r *Run) truncate() dist.Truncate {
 	return dist.Truncate{Mass: t.Mass, TopK: t.TopK, MinProb: t.MinProb}
 }
 
-// describe gives the header of a model's dataset and the footer of its parts.
-func (r *Run) describe(schema, step, model string, distributions bool) (dataset.Header, dataset.Footer) {
-	c := r.checked[model]
-	h := dataset.Header{Schema: schema, ConfigDigest: r.digest(step+"/"+model, model), SourceModel: model, ChatTemplate: c.template}
-	f := dataset.Footer{ConfigDigest: h.ConfigDigest, SourceModel: model, ChatTemplate: c.template, CreatedBy: createdBy}
-	if distributions {
+// footer is what the parts of a model's dataset say of themselves.
+func (r *Run) footer(name string) dataset.Footer {
+	h := wanted.Of(r.table(), name).Header
+	f := dataset.Footer{ConfigDigest: h.ConfigDigest, SourceModel: h.SourceModel, ChatTemplate: h.ChatTemplate, SourceTokenizer: h.SourceTokenizer, CreatedBy: createdBy}
+	if h.SourceTokenizer != "" {
 		t := r.config.Truncate
-		h.SourceTokenizer, f.SourceTokenizer = c.fingerprint, c.fingerprint
 		f.Truncate = fmt.Sprintf("mass=%g top_k=%d min_prob=%g", t.Mass, t.TopK, t.MinProb)
 	}
-	return h, f
+	return f
 }
 
 // ingest reads the input files into prompts.
 func (r *Run) ingest(ctx context.Context) error {
-	return r.ingestFiles(ctx, "ingest", "ingest", promptsName, r.config.Prompts.Files, r.config.Prompts.MaxRejects)
+	return r.ingestFiles(ctx, "ingest", "ingest", wanted.Prompts, r.config.Prompts.MaxRejects)
 }
 
 // ingestFiles reads files into a dataset of prompts.
-func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files []string, maxRejects float64) error {
-	p := r.config.Prompts
-	h := dataset.Header{Schema: schemas.PromptSchema, ConfigDigest: r.digest("ingest")}
+func (r *Run) ingestFiles(ctx context.Context, step, label, name string, maxRejects float64) error {
+	found, err := r.stand(ctx)
+	if err != nil {
+		return err
+	}
+	f := found.Of(name)
+	w, err := changes.Prepare(ctx, changes.Findings{f}, found, changes.Options{Redo: r.again.Redo})
+	if err != nil {
+		return err
+	}
+	if w.Done {
+		r.say("%-24s finished before, %d rows", label, f.Committed.Manifest.Rows)
+		return f.Sweep(ctx)
+	}
+	r.found = nil
+	h := f.Header
+	h.Revision = w.Revision
 	if err := dataset.Begin(ctx, r.store, name, h); err != nil {
 		return err
 	}
-	if d, err := dataset.Open(ctx, r.store, name); err == nil {
-		if err := sameFiles(d, files); err != nil {
-			return err
-		}
-		r.say("%-24s finished before, %d rows", label, d.Manifest.Rows)
-		return nil
-	}
 	record := costs.Begin(step)
-	err := r.submit(ctx, label, 0, func(s beam.Scope) {
+	p := r.config.Prompts
+	err = r.submit(ctx, label, 0, func(s beam.Scope) {
 		source.Ingest(s, source.Step{
-			Files: files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects,
-			Columns: source.Columns{Messages: p.Columns.Messages, Reference: p.Columns.Reference, ExternalID: p.Columns.ExternalID, Tags: p.Columns.Tags},
-			Footer:  dataset.Footer{ConfigDigest: h.ConfigDigest, CreatedBy: createdBy},
+			Files: f.Files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects,
+			Columns:  source.Columns{Messages: p.Columns.Messages, Reference: p.Columns.Reference, ExternalID: p.Columns.ExternalID, Tags: p.Columns.Tags},
+			Footer:   dataset.Footer{ConfigDigest: h.ConfigDigest, CreatedBy: createdBy},
+			Revision: w.Revision, Known: f.Known(), From: f.From(),
 		})
 	})
 	if err != nil {
 		return err
 	}
-	m, err := source.Commit(ctx, r.store, name, maxRejects)
+	m, err := source.Commit(ctx, r.store, name, dataset.CommitOptions{MaxRejects: maxRejects, Revision: w.Revision, Reason: w.Reason})
 	if err != nil {
 		return err
 	}
@@ -79,15 +87,14 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 func (r *Run) generate(ctx context.Context) (err error) {
 	defer closing(&err, generate.Models.Close)
 	g := r.config.Generate
-	rows := r.rows(ctx, promptsName)
+	rows := r.rows(ctx, wanted.Prompts)
 	for _, name := range r.competitors() {
-		h, f := r.describe(schemas.GenerationSchema, "generate", name, true)
 		step := generate.Step{
-			Source: tolerating(r.model(name), g.MaxRejects, rows*int64(g.Samples)), Prompts: promptsName, Output: generationsName(name), Footer: f,
+			Source: tolerating(r.model(name), g.MaxRejects, rows*int64(g.Samples)), Prompts: wanted.Prompts, Output: wanted.Generations(name), Footer: r.footer(wanted.Generations(name)),
 			Temperature: g.Temperature, TopP: g.TopP, MaxNewTokens: g.MaxNewTokens, Samples: g.Samples, Seed: r.config.Seed, Truncate: r.truncate(),
 		}
-		err := r.parts(ctx, "generate", promptsName, job{
-			label: "generate " + name, outputs: []output{{step.Output, h}}, maxRejects: g.MaxRejects,
+		err := r.parts(ctx, "generate", job{
+			label: "generate " + name, outputs: []string{step.Output}, maxRejects: g.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return generate.Generate(s, step, url, open, parts)
 			},
@@ -104,15 +111,14 @@ func (r *Run) reward(ctx context.Context) (err error) {
 	defer closing(&err, reward.Models.Close)
 	var generations []string
 	for _, name := range r.competitors() {
-		generations = append(generations, generationsName(name))
+		generations = append(generations, wanted.Generations(name))
 	}
-	rows := r.rows(ctx, promptsName) * int64(len(generations))
+	rows := r.rows(ctx, wanted.Prompts) * int64(len(generations))
 	for _, name := range r.config.Reward.Models {
-		h, f := r.describe(schemas.RewardSchema, "reward", name, false)
 		judge := tolerating(r.model(name), r.config.Reward.MaxRejects, rows)
-		step := reward.Step{Judge: judge, Prompts: promptsName, Generations: generations, Output: rewardsName(name), Footer: f}
-		err := r.parts(ctx, "reward", promptsName, job{
-			label: "reward " + name, inputs: generations, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
+		step := reward.Step{Judge: judge, Prompts: wanted.Prompts, Generations: generations, Output: wanted.Rewards(name), Footer: r.footer(wanted.Rewards(name))}
+		err := r.parts(ctx, "reward", job{
+			label: "reward " + name, outputs: []string{step.Output}, maxRejects: r.config.Reward.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return reward.Reward(s, step, url, open, parts)
 			},
@@ -128,11 +134,10 @@ func (r *Run) reward(ctx context.Context) (err error) {
 func (r *Run) crossEntropy(ctx context.Context) (err error) {
 	defer closing(&err, crossentropy.Models.Close)
 	for _, name := range r.competitors() {
-		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", name, true)
-		source := tolerating(r.model(name), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName))
-		step := crossentropy.Step{Source: source, Prompts: promptsName, Output: crossEntropyName(name), Footer: f, Truncate: r.truncate()}
-		err := r.parts(ctx, "crossentropy", promptsName, job{
-			label: "crossentropy " + name, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
+		source := tolerating(r.model(name), r.config.CrossEntropy.MaxRejects, r.rows(ctx, wanted.Prompts))
+		step := crossentropy.Step{Source: source, Prompts: wanted.Prompts, Output: wanted.CrossEntropy(name), Footer: r.footer(wanted.CrossEntropy(name)), Truncate: r.truncate()}
+		err := r.parts(ctx, "crossentropy", job{
+			label: "crossentropy " + name, outputs: []string{step.Output}, maxRejects: r.config.CrossEntropy.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return crossentropy.Score(s, step, url, open, parts)
 			},

@@ -60,8 +60,8 @@ type Prompts struct {
 	PartRows int `yaml:"part_rows" default:"256" allow:"[1, 65536]"`
 	// Share of the prompts, by hash of the id, that training never sees; their loss is reported.
 	Holdout float64 `yaml:"holdout" default:"0.02" allow:"[0, 1)"`
-	// Accepted share of faulty rows; duplicates do not count.
-	MaxRejects float64 `yaml:"max_rejects" default:"0" allow:"[0, 1]"`
+	// Accepted faulty rows: below 1 a share of them, from 1 on a number (1 is one row); duplicates do not count.
+	MaxRejects float64 `yaml:"max_rejects" default:"0" allow:"[0, 1) or a whole number"`
 }
 
 // Columns names the columns of the input.
@@ -140,8 +140,8 @@ type Generate struct {
 	MaxNewTokens int `yaml:"max_new_tokens" default:"1024" allow:"[1, inf)"`
 	// Answers for each prompt and source.
 	Samples int `yaml:"samples" default:"1" allow:"[1, 1]"`
-	// Accepted share of prompts that a source cannot answer.
-	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+	// Accepted prompts that a source cannot answer: below 1 a share, from 1 on a number.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
 
 // Truncate is the section of the same name.
@@ -158,14 +158,14 @@ type Truncate struct {
 type Reward struct {
 	// Names of the reward models; each has one vote.
 	Models []string `yaml:"models" required:"true" example:"[judge]"`
-	// Accepted share of answers that a reward model cannot score.
-	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+	// Accepted answers that a reward model cannot score: below 1 a share, from 1 on a number.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
 
 // CrossEntropy is the section crossentropy.
 type CrossEntropy struct {
-	// Accepted share of references that a source cannot read.
-	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+	// Accepted references that a source cannot read: below 1 a share, from 1 on a number.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
 
 // Advantage is the section of the same name.
@@ -236,8 +236,8 @@ type Fuse struct {
 	Keep string `yaml:"keep" default:"winner" allow:"winner | all"`
 	// What happens to prompts that the target itself wins.
 	TargetWins string `yaml:"target_wins" default:"keep" allow:"keep | drop"`
-	// Accepted share of prompts without an example.
-	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+	// Accepted prompts without an example: below 1 a share, from 1 on a number.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
 
 // Objective is the section of the same name.
@@ -296,8 +296,8 @@ type Evaluate struct {
 	Files []string `yaml:"files" default:"[]" path:"file" example:"[heldout.jsonl]"`
 	// Longest answer in tokens.
 	MaxNewTokens int `yaml:"max_new_tokens" default:"64" allow:"[1, inf)"`
-	// Accepted share of items that a model cannot answer.
-	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+	// Accepted items that a model cannot answer: below 1 a share, from 1 on a number.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
 
 // Runner is the section of the same name.

@@ -254,3 +254,9 @@ func Rows[T any](ctx context.Context, d *Dataset, part int) ([]T, Footer, error)
 	}
 	return rows, f, nil
 }
+
+// Footer reads the footer of a part.
+func (d *Dataset) Footer(ctx context.Context, part int) (Footer, error) {
+	f, _, err := footerAt(ctx, d.store, d.Key(part))
+	return f, err
+}

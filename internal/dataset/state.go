@@ -125,16 +125,35 @@ func (st *State) lists(file partFile) bool {
 
 // Uncommitted reads the footers of the parts of a revision that no manifest has yet, by part.
 func (st *State) Uncommitted(ctx context.Context, revision int) (map[int]Footer, error) {
-	parts := st.uncommitted(revision)
-	footers, faults := make([]Footer, len(parts)), make([]error, len(parts))
-	eachOf(len(parts), func(i int) {
-		footers[i], _, faults[i] = footerAt(ctx, st.store, st.Name+"/"+PartFile(parts[i], revision))
-	})
+	parts, footers, _, err := st.readUncommitted(ctx, revision)
 	out := map[int]Footer{}
 	for i, part := range parts {
 		out[part] = footers[i]
 	}
-	return out, errors.Join(faults...)
+	return out, err
+}
+
+// UncommittedCounts adds up rows and rejects of the parts of a revision that no manifest has yet.
+func (st *State) UncommittedCounts(ctx context.Context, revision int) (rows, rejects int64, err error) {
+	_, footers, counts, err := st.readUncommitted(ctx, revision)
+	for i, f := range footers {
+		rows += counts[i]
+		rejects += int64(len(f.Rejects))
+	}
+	return rows, rejects, err
+}
+
+func (st *State) readUncommitted(ctx context.Context, revision int) (parts []int, footers []Footer, rows []int64, err error) {
+	parts = st.uncommitted(revision)
+	footers, rows = make([]Footer, len(parts)), make([]int64, len(parts))
+	faults := make([]error, len(parts))
+	eachOf(len(parts), func(i int) {
+		footers[i], rows[i], faults[i] = footerAt(ctx, st.store, st.Name+"/"+PartFile(parts[i], revision))
+		if errors.Is(faults[i], fs.ErrNotExist) { // dropped meanwhile
+			faults[i] = nil
+		}
+	})
+	return parts, footers, rows, errors.Join(faults...)
 }
 
 // Drop removes the file of a part that no manifest has.
