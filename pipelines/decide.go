@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,42 +98,39 @@ func (r *Run) decide(ctx context.Context, steps []string) error {
 		strings.Join(names, ", "), r.store.URL())
 }
 
-// RetryRejected makes parts with rejects again, those of one step or, for "", of all, and what was made from them.
-func (r *Run) RetryRejected(ctx context.Context, step string) error {
-	if step != "" && !slices.Contains(Steps[1:], step) {
-		return fmt.Errorf("step %q has nothing to retry: want one of %s (rejected input rows are mended in the input file)", step, strings.Join(Steps[1:], ", "))
+// RetryRejected makes parts with rejects again, those of the steps given or of all, and what was made from them.
+func (r *Run) RetryRejected(ctx context.Context, only []string) error {
+	if slices.Contains(only, "ingest") {
+		return errors.New("ingest: rejected input rows come out the same again: mend them in the input file, then --redo-changed")
 	}
 	found, err := r.stand(ctx)
 	if err != nil {
 		return err
 	}
 	var steps []string
+	r.again.Retry = []string{} // also without rejects, what an earlier retry left stale is made
 	for _, name := range Steps {
 		here := slices.DeleteFunc(slices.Clone(found), func(f *changes.Finding) bool { return f.Step != name })
 		if !slices.ContainsFunc(here, func(f *changes.Finding) bool { return f.Kind != changes.Absent }) {
 			continue
 		}
 		steps = append(steps, name)
-		if step != "" && step != name || name == "ingest" {
+		if name == "ingest" || len(only) > 0 && !slices.Contains(only, name) {
 			continue
 		}
 		rejects, err := here.Rejects(ctx)
 		if err != nil {
 			return err
 		}
-		if len(rejects) > 0 {
-			r.again.Retry = append(r.again.Retry, name)
-		}
 		for _, line := range rejects {
 			r.say("%s", line)
+		}
+		if len(rejects) > 0 {
+			r.again.Retry = append(r.again.Retry, name)
 		}
 	}
 	if len(r.again.Retry) == 0 {
 		r.say("no rejects to retry")
-		if len(found.Blocked()) == 0 {
-			return nil
-		}
-		r.again.Retry = []string{} // what an earlier retry left stale
 	}
 	return r.Do(ctx, steps...)
 }

@@ -89,7 +89,7 @@ func newRoot(ran *bool) *cobra.Command {
 		PersistentPreRun: func(*cobra.Command, []string) { *ran = true },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newInit(), newRun(), newReport(), newInspect(), newValidate(), newExport(), newServe())
+	root.AddCommand(newInit(), newRun(), newStatus(), newRetryRejected(), newClean(), newReport(), newInspect(), newValidate(), newExport(), newServe())
 	root.AddCommand(newTokenize(), newDetokenize(), newChatRender(), newScore(), newSample(), newAlign(), newVocabulary())
 	for _, step := range pipelines.Steps {
 		root.AddCommand(newStep(step))

@@ -70,7 +70,7 @@ func (f Findings) Dependents(names []string) []string {
 // Print writes the table of `profuser status`: state, parts, rows, rejects, size on disk, time since the last change. Of
 // parts that no manifest has yet, the footers are read.
 func (f Findings) Print(ctx context.Context, w io.Writer, now time.Time) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "dataset\tstate\tparts\trows\trejects\tsize\tage\t")
 	for _, x := range f {
 		if x.Kind == Absent {
@@ -82,7 +82,12 @@ func (f Findings) Print(ctx context.Context, w io.Writer, now time.Time) error {
 			return err
 		}
 		parts := fmt.Sprint(x.Done)
-		if n := max(x.Parts, x.Done); n > x.Done || x.Kind == Unfinished && x.Parts > 0 {
+		switch n := max(x.Parts, x.Done); {
+		case x.Committed != nil && (x.Kind == Changed || x.Kind == Stale):
+			parts = fmt.Sprint(x.Committed.Parts())
+		case len(x.Files) > 0 && x.Kind == Unfinished:
+			parts += " and more"
+		case n > x.Done || x.Kind == Unfinished && x.Parts > 0:
 			parts = fmt.Sprintf("%d of %d", x.Done, n)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t\n", x.Dataset.Name, x.Kind, parts, rows, rejects, size(x.Bytes), age(now.Sub(x.State.Changed)))

@@ -52,10 +52,10 @@ func eachPiece(ctx context.Context, r io.ReaderAt, size int64, known []dataset.I
 			return nil
 		}
 		head, rest := text[:end-offset], text[end-offset:]
+		add(head)
 		if len(bytes.TrimSpace(rest)) > 0 {
 			return continuedError{end}
 		}
-		add(head)
 		begin()
 		add(rest)
 		return nil
@@ -160,18 +160,21 @@ func compareFile(ctx context.Context, file string, known []dataset.InputFile) (c
 		return "", false, fmt.Errorf("input file %s: %w", file, closeErr)
 	}
 	var continued continuedError
-	if errors.As(err, &continued) {
-		return fmt.Sprintf("%s has changed: %v", file, continued), false, nil
-	} else if err != nil {
+	if err != nil && !errors.As(err, &continued) {
 		return "", false, fmt.Errorf("input file %s: %w", file, err)
 	}
 	for i, k := range known {
-		if i >= len(found) || found[i].Bytes != k.Bytes {
+		switch {
+		case i >= len(found) && err != nil:
+			return fmt.Sprintf("%s has changed: %v", file, err), false, nil
+		case i >= len(found), found[i].Bytes != k.Bytes:
 			return fmt.Sprintf("%s has changed: it had %d bytes or more, now %d", file, k.Offset+k.Bytes, size), false, nil
-		}
-		if found[i].SHA256 != k.SHA256 {
+		case found[i].SHA256 != k.SHA256:
 			return fmt.Sprintf("%s has changed: SHA-256 %.12s… → %.12s…", file, k.SHA256, found[i].SHA256), false, nil
 		}
+	}
+	if err != nil {
+		return fmt.Sprintf("%s has changed: %v", file, err), false, nil
 	}
 	return "", len(found) > len(known), nil
 }
