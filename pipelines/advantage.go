@@ -51,7 +51,7 @@ func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
 	defer closing(&err, crossentropy.Models.Close)
 	target := r.config.Target.Model
 	for _, name := range r.competitors() {
-		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, wanted.Prompts))
+		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, wanted.Prompts)*int64(r.config.Generate.Samples))
 		step := crossentropy.Step{
 			Source: reader, Responses: wanted.Generations(name), Prompts: wanted.Prompts, Output: wanted.TargetReadings(name), Footer: r.footer(wanted.TargetReadings(name)), Truncate: r.truncate(),
 		}

@@ -74,6 +74,65 @@ func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
 	return nil
 }
 
+// table lists the datasets of the configuration.
+func (r *Run) table() []wanted.Dataset {
+	models := map[string]wanted.Model{}
+	for name, m := range r.checked {
+		models[name] = m.Model
+	}
+	_, trained := wanted.Trained(r.store)
+	return wanted.Table(r.config, models, trained)
+}
+
+// stand is how datasets stand to what is wanted: all, or those of the names and what they are made from, whose input
+// files are then not looked at again.
+func (r *Run) stand(ctx context.Context, names ...string) (changes.Findings, error) {
+	if r.found != nil {
+		return r.found, nil
+	}
+	table := r.table()
+	if len(names) == 0 {
+		found, err := changes.Examine(ctx, r.store, table)
+		r.found = found
+		return found, err
+	}
+	keep := slices.Clone(names)
+	for _, name := range names {
+		keep = append(keep, wanted.Of(table, name).Sources...)
+	}
+	table = slices.DeleteFunc(table, func(d wanted.Dataset) bool { return !slices.Contains(keep, d.Name) })
+	for i := range table {
+		table[i].Files = nil
+	}
+	return changes.Examine(ctx, r.store, table)
+}
+
+// decide looks at everything that the steps need, before any work.
+func (r *Run) decide(ctx context.Context, steps []string) error {
+	if err := dataset.Tidy(r.store); err != nil {
+		return err
+	}
+	if _, trained := wanted.Trained(r.store); trained && slices.Contains(steps, "evaluate") {
+		if err := r.checkModel(ctx, wanted.Fused, false); err != nil {
+			return err
+		}
+	}
+	found, err := r.stand(ctx)
+	if err != nil {
+		return err
+	}
+	except := ""
+	if r.refresh {
+		except = "fuse" // it is removed when its turn comes
+	}
+	remove, err := found.Allow(r.out, r.store.URL(), steps, r.again, except)
+	if err != nil || len(remove) == 0 {
+		return err
+	}
+	r.found = nil
+	return changes.Clear(ctx, r.store, remove)
+}
+
 // open opens a dataset that an earlier step commits.
 func (r *Run) open(ctx context.Context, found changes.Findings, name string) (*dataset.Dataset, error) {
 	if f := found.Of(name); f != nil && f.Committed != nil {

@@ -2,20 +2,21 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
-	"net"
-	"sync"
+	"os"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	beamlog "github.com/apache/beam/sdks/v2/go/pkg/beam/log"
-	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 
+	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/costs"
+	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
 )
@@ -115,53 +116,66 @@ func (r *Run) make(ctx context.Context, j job, w changes.Work, from *dataset.Dat
 	})
 }
 
-// server is the job server of this process.
-var server = sync.OnceValues(func() (jobpb.JobServiceClient, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("starting Prism: %w", err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		return nil, err
-	}
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // a failed job's error says it; Prism would print pages
-	beamlog.SetLogger(silent{})
-	client, err := prism.CreateJobServer(context.Background(), prism.Options{Port: port})
-	if err != nil {
-		return nil, fmt.Errorf("starting Prism: %w", err)
-	}
-	*jobopts.Endpoint = fmt.Sprintf("localhost:%d", port)
-	*jobopts.EnvironmentType = "loopback"
-	*jobopts.Experiments = "prism_disable_sdf_split" // one bundle a stage: counters stay monotone
-	return client, nil
-})
-
-// silent drops Beam's log messages.
-type silent struct{}
-
-// Log implements the Beam logger.
-func (silent) Log(context.Context, beamlog.Severity, int, string) {}
-
 // submit builds a pipeline, runs it to its end and shows its progress.
 func (r *Run) submit(ctx context.Context, label string, total int, build func(s beam.Scope)) error {
-	client, err := server()
-	if err != nil {
-		return err
+	shown := r.watch(ctx, label, total)
+	err := r.runner.Run(ctx, runner.Job{Name: label, Build: build, Progress: shown.counted})
+	shown.end()
+	return err
+}
+
+// runnerOptions are the configuration's, and what no job may carry.
+func runnerOptions(c *config.Config) runner.Options {
+	r := c.Runner
+	if r.Environment == "auto" {
+		r.Environment = ""
 	}
-	p, s := beam.NewPipelineWithRoot()
-	build(s)
-	shown := r.watch(ctx, client, label, total)
-	_, err = beam.Run(ctx, "prism", p)
-	shown(err == nil)
-	if err == nil {
+	return runner.Options{
+		Name: r.Name, Endpoint: r.Endpoint, Environment: r.Environment, EnvironmentConfig: r.EnvironmentConfig,
+		WorkerBinary: r.WorkerBinary, Options: r.Options, Stall: r.Stall, Secrets: []string{os.Getenv(serving.KeyVariable)},
+	}
+}
+
+// probe lets workers that are not this process look for what they will need.
+func (r *Run) probe(ctx context.Context) error {
+	var needs runner.Needs
+	for _, m := range r.config.Models {
+		needs.Paths = append(needs.Paths, m.Path, m.Tokenizer)
+	}
+	needs.Paths = slices.DeleteFunc(slices.Concat(needs.Paths, r.config.Prompts.Files, r.config.Evaluate.Files),
+		func(path string) bool { return path == "" || strings.Contains(path, "://") })
+	if os.Getenv(serving.KeyVariable) != "" {
+		needs.Variables = []string{serving.KeyVariable}
+	}
+	return r.runner.Probe(ctx, r.store, needs)
+}
+
+// checkPlaces refuses folders of this machine where workers cannot have them.
+func checkPlaces(c *config.Config) error {
+	if c.Runner.Name != runner.Dataflow {
 		return nil
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	for _, file := range append([]string{c.Out}, slices.Concat(c.Prompts.Files, c.Evaluate.Files)...) {
+		if !strings.Contains(file, "://") {
+			return fmt.Errorf("%s is on this machine, where workers of runner dataflow cannot reach it: want gs:// for out, prompts.files and evaluate.files", file)
+		}
 	}
-	if text, ok := sink.FaultText(err); ok {
-		return fmt.Errorf("%s", text)
+	return nil
+}
+
+// repeated makes a step until no job of it fails, or the retries are used up. Finished parts are kept.
+func (r *Run) repeated(ctx context.Context, name string, step func(context.Context) error) error {
+	for left := r.config.Runner.Retries; ; left-- {
+		err := step(ctx)
+		var failed *runner.JobError
+		if !errors.As(err, &failed) || left <= 0 || ctx.Err() != nil {
+			return err
+		}
+		r.say("%-24s failed: %s; %d retries left, the next in %v", name, failed.Text, left, r.config.Runner.RetryWait)
+		select {
+		case <-time.After(r.config.Runner.RetryWait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	return err
 }

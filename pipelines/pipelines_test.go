@@ -3,6 +3,7 @@ package pipelines_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,11 +18,23 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines"
 	"github.com/profuser/profuser/pipelines/costs"
+	"github.com/profuser/profuser/pipelines/worker"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/transformtest"
 )
 
-func TestMain(m *testing.M) { ptest.MainWithDefault(m, "prism") }
+// TestMain makes the test binary the worker that runners start, as the program is.
+func TestMain(m *testing.M) {
+	if worker.Started(os.Args[1:]) {
+		useMortalModels(os.Getenv(killVariable))
+		if err := worker.Work(context.Background(), os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	ptest.MainWithDefault(m, "prism")
+}
 
 const configuration = `version: 1
 prompts: {files: [prompts.jsonl], part_rows: 3}

@@ -2,23 +2,34 @@ package pipelines
 
 import (
 	"context"
-	"encoding/binary"
 	"io"
 	"os"
-	"strings"
+	"sync/atomic"
 	"time"
 
-	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
 	"github.com/schollz/progressbar/v3"
 
+	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/transforms/sink"
 )
 
-// watch shows the rows that the newest job has done until the returned function is called: a bar on a terminal, a line
-// every ten seconds elsewhere. total 0 shows nothing.
-func (r *Run) watch(ctx context.Context, client jobpb.JobServiceClient, label string, total int) func(ok bool) {
+// shown is the progress of a job: what it has counted, and how its display ends.
+type shown struct {
+	rows atomic.Int64
+	end  func()
+}
+
+// counted takes what a job has counted.
+func (s *shown) counted(m runner.Metrics) {
+	s.rows.Store(m.Counters[sink.Namespace+"/"+sink.RowsCounter])
+}
+
+// watch shows the rows that a job has done until its end is called: a bar on a terminal, a line every ten seconds
+// elsewhere. total 0 shows nothing.
+func (r *Run) watch(ctx context.Context, label string, total int) *shown {
+	job := &shown{end: func() {}}
 	if total == 0 {
-		return func(bool) {}
+		return job
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	terminal := isTerminal(r.out)
@@ -40,7 +51,7 @@ func (r *Run) watch(ctx context.Context, client jobpb.JobServiceClient, label st
 			case <-ctx.Done():
 				return
 			case now := <-tick.C:
-				rows := rowsDone(ctx, client)
+				rows := int(job.rows.Load())
 				if terminal {
 					_ = bar.Set(min(rows, total)) // a progress bar that cannot be drawn is no reason to stop
 				} else if now.Sub(said) >= 10*time.Second && rows > 0 {
@@ -51,39 +62,14 @@ func (r *Run) watch(ctx context.Context, client jobpb.JobServiceClient, label st
 			}
 		}
 	}()
-	return func(bool) {
+	job.end = func() {
 		close(stop)
 		<-stopped
 		if terminal {
 			_ = bar.Finish()
 		}
 	}
-}
-
-// rowsDone reads the newest job's counter of rows.
-func rowsDone(ctx context.Context, client jobpb.JobServiceClient) int {
-	jobs, err := client.GetJobs(ctx, &jobpb.GetJobsRequest{})
-	if err != nil || len(jobs.GetJobInfo()) == 0 {
-		return 0
-	}
-	newest := ""
-	for _, j := range jobs.GetJobInfo() {
-		if len(j.GetJobId()) > len(newest) || (len(j.GetJobId()) == len(newest) && j.GetJobId() > newest) {
-			newest = j.GetJobId()
-		}
-	}
-	m, err := client.GetJobMetrics(ctx, &jobpb.GetJobMetricsRequest{JobId: newest})
-	if err != nil {
-		return 0
-	}
-	rows := 0
-	for _, info := range m.GetMetrics().GetAttempted() {
-		if info.GetLabels()["NAMESPACE"] == sink.Namespace && info.GetLabels()["NAME"] == sink.RowsCounter && strings.Contains(info.GetType(), "sum_int64") {
-			n, _ := binary.Uvarint(info.GetPayload()) // the Beam varint coder: plain base-128, not zigzag
-			rows += int(n)
-		}
-	}
-	return rows
+	return job
 }
 
 // isTerminal says whether w is a character device.

@@ -2,13 +2,16 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/costs"
+	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -16,11 +19,12 @@ import (
 type Run struct {
 	config *config.Config
 	store  dataset.Store
+	runner *runner.Runner
 	out    io.Writer
 	// checked holds what the preconditions found out about each model.
 	checked map[string]checkedModel
 	refresh bool // see RefreshStatistics
-	again   Again
+	again   changes.Again
 	// found is how the datasets stand, nil when a job has changed that.
 	found changes.Findings
 }
@@ -28,13 +32,21 @@ type Run struct {
 // Steps lists the steps that `profuser run` makes, in order.
 var Steps = []string{"ingest", "generate", "reward", "crossentropy", "crossentropy-responses", "judge", "fuse", "evaluate"}
 
-// New opens the store and checks every precondition: models, tokenizers, templates and files. Nothing is written.
+// New opens the store and the runner and checks every precondition: models, tokenizers, templates and files. Nothing is
+// written.
 func New(ctx context.Context, c *config.Config, out io.Writer) (*Run, error) {
+	if err := checkPlaces(c); err != nil {
+		return nil, err
+	}
+	jobs, err := runner.Open(ctx, runnerOptions(c))
+	if err != nil {
+		return nil, err
+	}
 	store, err := dataset.OpenStore(ctx, c.Out)
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{config: c, store: store, out: out, checked: map[string]checkedModel{}}
+	r := &Run{config: c, store: store, runner: jobs, out: out, checked: map[string]checkedModel{}}
 	if err := r.check(ctx); err != nil {
 		return nil, err
 	}
@@ -59,8 +71,16 @@ func (r *Run) Do(ctx context.Context, steps ...string) error {
 	if err := r.decide(ctx, steps); err != nil {
 		return err
 	}
+	if err := r.probe(ctx); err != nil {
+		return err
+	}
 	for _, name := range steps {
-		if err := known[name](ctx); err != nil {
+		if err := r.repeated(ctx, name, known[name]); err != nil {
+			var dry *runner.DryRun
+			if errors.As(err, &dry) {
+				r.say("%s%s\n%-24s %v", dry.Graph, dry.Job, name, dry)
+				return nil
+			}
 			if ctx.Err() != nil {
 				return fmt.Errorf("%s: cancelled; the same command goes on from here", name)
 			}
@@ -68,6 +88,28 @@ func (r *Run) Do(ctx context.Context, steps ...string) error {
 		}
 	}
 	return nil
+}
+
+// MayRedo sets what may become of changed datasets; without it a run refuses to start.
+func (r *Run) MayRedo(a changes.Again) { r.again = a }
+
+// RetryRejected makes parts with rejects again, those of the steps given or of all, and what was made from them.
+func (r *Run) RetryRejected(ctx context.Context, only []string) error {
+	found, err := r.stand(ctx)
+	if err != nil {
+		return err
+	}
+	steps, retry, err := found.Retried(ctx, r.out, Steps, only)
+	if err != nil {
+		return err
+	}
+	r.again.Retry = retry
+	return r.Do(ctx, steps...)
+}
+
+// options say what a step may make again.
+func (r *Run) options(step string) changes.Options {
+	return changes.Options{Redo: r.again.Redo || r.again.Retry != nil, Retry: slices.Contains(r.again.Retry, step)}
 }
 
 // say prints one line about a dataset.

@@ -113,7 +113,7 @@ func (r *Run) reward(ctx context.Context) (err error) {
 	for _, name := range r.competitors() {
 		generations = append(generations, wanted.Generations(name))
 	}
-	rows := r.rows(ctx, wanted.Prompts) * int64(len(generations))
+	rows := r.rows(ctx, wanted.Prompts) * int64(len(generations)) * int64(r.config.Generate.Samples)
 	for _, name := range r.config.Reward.Models {
 		judge := tolerating(r.model(name), r.config.Reward.MaxRejects, rows)
 		step := reward.Step{Judge: judge, Prompts: wanted.Prompts, Generations: generations, Output: wanted.Rewards(name), Footer: r.footer(wanted.Rewards(name))}

@@ -34,6 +34,9 @@ const (
 	// significant bits is off by at most 2^-8 of itself to either side; twice that leaves room for the second order.
 	massSlack    = 1e-5
 	massRounding = 1.0 / 128
+	// storedRounding · the largest p·|log p| is what storing a fusion example may add to a position's mass: log-probs of 6
+	// significant bits are off by at most 2^-5 of themselves, and rounding lets the errors of a position cancel.
+	storedRounding = 1.0 / 32
 )
 
 // Validate checks lengths, ranges, order and mass of the distributions of a text of textBytes bytes: every list over
@@ -55,7 +58,7 @@ func (c *check) tokens(d *TokenDistributions, textBytes int) {
 	c.length("text_rank", len(d.TextRank), n, "token_ids")
 	c.length("counts", len(d.Counts), n, "token_ids")
 	c.length("start_bytes", len(d.StartBytes), n, "token_ids")
-	c.entries(d.Counts, d.IDs, d.LogProbs)
+	c.entries(d.Counts, d.IDs, d.LogProbs, 0)
 	offset := 0
 	for t := range d.TokenIDs {
 		if c.fault != nil {
@@ -88,8 +91,8 @@ func (c *check) start(starts []int32, t, textBytes int) {
 	}
 }
 
-// entries checks stored entries in CSR form.
-func (c *check) entries(counts, ids []int32, logProbs []float32) {
+// entries checks stored entries in CSR form; stored is what their rounding may add, see storedRounding.
+func (c *check) entries(counts, ids []int32, logProbs []float32, stored float64) {
 	sum := 0
 	for i, count := range counts {
 		if count < 0 {
@@ -112,7 +115,7 @@ func (c *check) entries(counts, ids []int32, logProbs []float32) {
 			return
 		}
 		end := offset + int(count)
-		c.mass(offset, logProbs[offset:end])
+		c.mass(offset, logProbs[offset:end], stored)
 		if marks.twice(ids[offset:end]) {
 			c.at(false, "ids", offset, ids[offset:end], "every id once at a position")
 		}
@@ -166,9 +169,9 @@ func (m *marks) twice(ids []int32) bool {
 	return false
 }
 
-// mass checks order and mass of one position's log-probs; offset is the index of the first in the flat list.
-func (c *check) mass(offset int, logProbs []float32) {
-	var mass, spread float64
+// mass checks order and mass of one position's log-probs; stored is entries's, offset is the index of the first in the flat list.
+func (c *check) mass(offset int, logProbs []float32, stored float64) {
+	var mass, spread, largest float64
 	for k, logProb := range logProbs {
 		if k > 0 && logProb > logProbs[k-1] {
 			c.at(false, "logprobs", offset+k, logProb, "no more than the one before (descending within a position)")
@@ -179,8 +182,9 @@ func (c *check) mass(offset int, logProbs []float32) {
 		p := exp(logProb)
 		mass += p
 		spread += p * math.Abs(float64(logProb))
+		largest = max(largest, p*math.Abs(float64(logProb)))
 	}
-	if limit := 1 + massRounding*spread + massSlack; mass > limit {
+	if limit := 1 + massRounding*spread + stored*largest + massSlack; mass > limit {
 		c.at(false, "logprobs", offset, words(fmt.Sprintf("the first of entries with mass %.6f", mass)), fmt.Sprintf("a mass of at most %.6f", limit))
 	}
 }

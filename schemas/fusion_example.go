@@ -25,6 +25,8 @@ type FusionExample struct {
 	Mode string `parquet:"mode"`
 	// Source wrote or read the text.
 	Source string `parquet:"source"`
+	// Sample is the response's number, 0 in training mode.
+	Sample int32 `parquet:"sample"`
 	// Selected is true for the winner's row.
 	Selected bool `parquet:"selected"`
 	// Weight scales the example's loss; 1.
@@ -39,7 +41,7 @@ type FusionExample struct {
 	Counts []int32 `parquet:"counts,list" parquet-element:",split"`
 	// IDs [sum Counts] are target vocabulary ids, most probable first within a position.
 	IDs []int32 `parquet:"ids,list" parquet-element:",split"`
-	// LogProbs [sum Counts], nats, rounded to bfloat16; the rest mass of a position is max(0, 1 - Σ exp).
+	// LogProbs [sum Counts], nats, rounded to 6 significant bits so that a position's mass is kept; the rest mass of a position is max(0, 1 - Σ exp).
 	LogProbs []float32 `parquet:"logprobs,list" parquet-element:",split"`
 	// Status [n] holds the position statuses.
 	Status []int32 `parquet:"status,list" parquet-element:",split"`
@@ -59,6 +61,7 @@ func (e *FusionExample) Validate() error {
 	c.promptID(e.ID)
 	c.mode(e.Mode)
 	c.name("source", e.Source)
+	c.that(e.Sample >= 0 && (e.Mode == ModeInference || e.Sample == 0), "sample", e.Sample, "0 or more, 0 in training mode")
 	c.notNegative("weight", e.Weight)
 	if e.Reward != nil {
 		c.finite("reward", *e.Reward)
@@ -70,7 +73,7 @@ func (e *FusionExample) Validate() error {
 	c.ids("text_ids", e.TextIDs)
 	c.length("counts", len(e.Counts), len(e.TextIDs), "text_ids")
 	c.length("status", len(e.Status), len(e.TextIDs), "text_ids")
-	c.entries(e.Counts, e.IDs, e.LogProbs)
+	c.entries(e.Counts, e.IDs, e.LogProbs, storedRounding)
 	if c.fault == nil {
 		c.statuses(e)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/profuser/profuser/pipelines"
+	"github.com/profuser/profuser/pipelines/worker"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -35,6 +36,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if worker.Started(args) {
+		pipelines.UseEngines()
+		if err := worker.Work(ctx, args); err != nil {
+			fmt.Fprintln(stderr, "profuser:", err)
+			return 1
+		}
+		return 0
+	}
 	var ran bool
 	root := newRoot(&ran)
 	root.SetArgs(args)
@@ -65,6 +74,9 @@ func initBeam(args []string) error {
 		if strings.HasPrefix(strings.TrimLeft(a, "-"), "worker=") {
 			flags = args
 			pipelines.UseEngines()
+			if err := worker.EnterFolder(); err != nil {
+				return err
+			}
 		}
 	}
 	if !flag.Parsed() {
@@ -89,7 +101,7 @@ func newRoot(ran *bool) *cobra.Command {
 		PersistentPreRun: func(*cobra.Command, []string) { *ran = true },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newInit(), newRun(), newStatus(), newRetryRejected(), newClean(), newReport(), newInspect(), newValidate(), newExport(), newServe())
+	root.AddCommand(newInit(), newRun(), newStatus(), newRetryRejected(), newClean(), newReport(), newInspect(), newValidate(), newExport(), newServe(), newWorkerPool())
 	root.AddCommand(newTokenize(), newDetokenize(), newChatRender(), newScore(), newSample(), newAlign(), newVocabulary())
 	for _, step := range pipelines.Steps {
 		root.AddCommand(newStep(step))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/profuser/profuser/internal/report"
 	"github.com/profuser/profuser/pipelines"
 	"github.com/profuser/profuser/pipelines/changes"
+	"github.com/profuser/profuser/pipelines/worker"
 )
 
 // flags are those that every command with a configuration has.
@@ -58,6 +60,75 @@ func command(use, short, long string, work func(ctx context.Context, c *config.C
 	return c
 }
 
+// jobCommand makes a command that runs jobs: flags of the runner replace keys of the configuration's section.
+func jobCommand(use, short, long string, work func(ctx context.Context, c *config.Config, out io.Writer) error) *cobra.Command {
+	var values [5]string
+	var options []string
+	var retries int
+	names := [5]string{"runner", "endpoint", "environment", "environment-config", "worker-binary"}
+	c := command(use, short, long, work)
+	inner := c.RunE
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		set := func(key, value string) error {
+			return cmd.Flags().Set("set", fmt.Sprintf("runner.%s=%q", key, value))
+		}
+		for i, key := range []string{"name", "endpoint", "environment", "environment_config", "worker_binary"} {
+			if cmd.Flags().Changed(names[i]) {
+				if key == "worker_binary" && values[i] != "" { // a flag's path is relative to the current folder
+					values[i], _ = filepath.Abs(values[i]) // else the configuration says that it is not there
+				}
+				if err := set(key, values[i]); err != nil {
+					return err
+				}
+			}
+		}
+		for _, option := range options {
+			key, value, ok := strings.Cut(option, "=")
+			if !ok || key == "" || strings.Contains(key, ".") {
+				return usageError{fmt.Errorf("--runner-option %s: want NAME=VALUE", option)}
+			}
+			if err := set("options."+key, value); err != nil {
+				return err
+			}
+		}
+		if cmd.Flags().Changed("retries") {
+			if err := cmd.Flags().Set("set", fmt.Sprint("runner.retries=", retries)); err != nil {
+				return err
+			}
+		}
+		return inner(cmd, args)
+	}
+	for i, text := range []string{
+		"where jobs run: prism (this process), direct, portable, flink or dataflow; docs/runners.md tells more",
+		"the job server of runner portable or flink, host:port",
+		"who starts workers: LOOPBACK (this process), PROCESS, EXTERNAL or DOCKER",
+		"the environment's own: a command, a worker pool's host:port or an image",
+		"the program sent to workers instead of this one",
+	} {
+		c.Flags().StringVar(&values[i], names[i], "", text)
+	}
+	c.Flags().StringArrayVar(&options, "runner-option", nil, "NAME=VALUE, an option of the runner itself; may be repeated")
+	c.Flags().IntVar(&retries, "retries", 0, "how often a step whose job failed is submitted again; finished parts are kept")
+	return c
+}
+
+// newWorkerPool serves a pool of workers.
+func newWorkerPool() *cobra.Command {
+	var address string
+	c := &cobra.Command{
+		Use:   "worker-pool",
+		Short: "Start workers for a runner that asks for them (--environment EXTERNAL), until interrupted",
+		Long: "Serve Beam's external worker pool: a runner asks for a worker and gets a process of this program. The processes end with\n" +
+			"their job, and all of them with the pool. Keys of endpoints, PROFUSER_API_KEY, belong into the environment of this command.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return worker.Serve(cmd.Context(), address, cmd.OutOrStdout())
+		},
+	}
+	c.Flags().StringVar(&address, "address", "localhost:50000", "where to listen")
+	return c
+}
+
 // explained says what each step does.
 var explained = map[string]string{
 	"ingest":                 "Read the prompt files: validate, normalise, give ids, drop duplicates, cut into parts (prompts/)",
@@ -72,8 +143,8 @@ var explained = map[string]string{
 // newStep is one step alone.
 func newStep(name string) *cobra.Command {
 	var refresh bool
-	var again pipelines.Again
-	c := command(name, explained[name], explained[name]+".\n\nFinished parts are kept: the same command goes on where an earlier one was stopped, and does nothing when all is done.",
+	var again changes.Again
+	c := jobCommand(name, explained[name], explained[name]+".\n\nFinished parts are kept: the same command goes on where an earlier one was stopped, and does nothing when all is done.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
 			r, err := pipelines.New(ctx, c, out)
 			if err != nil {
@@ -100,8 +171,8 @@ func addRefresh(c *cobra.Command, refresh *bool) {
 // newRun is all steps of the data side.
 func newRun() *cobra.Command {
 	var refresh bool
-	var again pipelines.Again
-	c := command("run", "Make all steps from prompts to the fusion dataset, and evaluate the models before training",
+	var again changes.Again
+	c := jobCommand("run", "Make all steps from prompts to the fusion dataset, and evaluate the models before training",
 		"Make the steps ingest, generate, reward, crossentropy (crossentropy-responses, if needed), fuse and evaluate, in this order. Everything is checked before\nthe first one starts. Finished work is kept: the same command goes on where an earlier one was stopped.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
 			r, err := pipelines.New(ctx, c, out)
@@ -124,7 +195,7 @@ func newRun() *cobra.Command {
 }
 
 // addAgain adds the flags that say what may become of changed datasets.
-func addAgain(c *cobra.Command, again *pipelines.Again) {
+func addAgain(c *cobra.Command, again *changes.Again) {
 	c.Flags().BoolVar(&again.Redo, "redo-changed", false, "make changed datasets again, exactly those; the old ones stay until the new ones are complete")
 	c.Flags().BoolVar(&again.Overwrite, "overwrite", false, "remove changed datasets first, and make them again")
 	c.MarkFlagsMutuallyExclusive("redo-changed", "overwrite")

@@ -51,7 +51,7 @@ type Mixture struct {
 //
 // The rest mass mixes likewise, since entries are not scaled up. The position's status is the lowest code among those
 // sources, none where there is no source. Entries stand in order of p, equal ones by id, as many as Truncate keeps and
-// always the text's token where a source has it; log-probs are rounded to bfloat16. The nats per byte are the mean over
+// always the text's token where a source has it; log-probs are not rounded. The nats per byte are the mean over
 // all K sources by w.
 //
 // One source: its own distributions, truncated. No sources: advantage.ErrNone. Errors name the source: lengths that differ from
@@ -159,7 +159,7 @@ func (a Average) kept(entries []weighted, token int32) (ids []int32, logProbs []
 		full := i >= a.Truncate.TopK || mass >= a.Truncate.Mass && a.Truncate.Mass < 1 || e.p < a.Truncate.MinProb
 		if e.p > 0 && (!full || e.id == token) {
 			ids = append(ids, e.id)
-			logProbs = append(logProbs, dist.RoundBFloat16(float32(math.Log(math.Min(e.p, 1)))))
+			logProbs = append(logProbs, float32(math.Log(math.Min(e.p, 1))))
 		}
 		mass += e.p
 	}

@@ -63,7 +63,7 @@ func TestDefaults(t *testing.T) {
 			KeepLast: 2, KeepEpochs: true, MaxBadSteps: 3,
 		},
 		Evaluate: Evaluate{MaxNewTokens: 64, MaxRejects: 0.01},
-		Runner:   Runner{Name: "prism"},
+		Runner:   Runner{Name: "prism", Environment: "auto", RetryWait: 10 * time.Second, Stall: 24 * time.Hour},
 		dir:      "dir",
 	}
 	for _, name := range []string{"t", "s", "j"} {

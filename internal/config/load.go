@@ -101,6 +101,7 @@ func (d checker) names() {
 		d.fault(fmt.Sprintf("sources[%d]", i), "is the target, which competes anyway (target.compete), want other models")
 	}
 	d.advantage()
+	d.runner()
 	if n := len(d.c.Curriculum.Epochs); n != 2 {
 		d.fault("curriculum.epochs", "has %d entries, want 2: one for each stage of progressive", n)
 	}

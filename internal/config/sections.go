@@ -138,8 +138,8 @@ type Generate struct {
 	TopP float64 `yaml:"top_p" default:"0.95" allow:"(0, 1]"`
 	// Longest answer in tokens.
 	MaxNewTokens int `yaml:"max_new_tokens" default:"1024" allow:"[1, inf)"`
-	// Answers for each prompt and source.
-	Samples int `yaml:"samples" default:"1" allow:"[1, 1]"`
+	// Answers for each prompt and source. Each competes; a source's first of equal answers stands for all.
+	Samples int `yaml:"samples" default:"1" allow:"[1, 64]"`
 	// Accepted prompts that a source cannot answer: below 1 a share, from 1 on a number.
 	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
@@ -300,10 +300,24 @@ type Evaluate struct {
 	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
 
-// Runner is the section of the same name.
+// Runner is the section of the same name; docs/runners.md tells more.
 type Runner struct {
-	// Beam runner; prism runs in the process.
-	Name string `yaml:"name" default:"prism" allow:"prism"`
+	// prism runs in this process, direct too, one bundle after another, for tests. portable is any Beam job server, flink one with other defaults. dataflow is Google's.
+	Name string `yaml:"name" default:"prism" allow:"prism | direct | portable | flink | dataflow"`
+	// The job server of portable, host:port; flink takes localhost:8099 if there is none here.
+	Endpoint string `yaml:"endpoint" default:""`
+	// Who starts workers: LOOPBACK this process, PROCESS the runner, EXTERNAL a worker pool (profuser worker-pool), DOCKER the runner in containers. auto: LOOPBACK for portable, EXTERNAL for flink.
+	Environment string `yaml:"environment" default:"auto" allow:"auto | LOOPBACK | PROCESS | EXTERNAL | DOCKER"`
+	// PROCESS: the command, or JSON with command and env (default: this program). EXTERNAL: the pool's host:port (localhost:50000). DOCKER: the image (Beam's own for Go).
+	EnvironmentConfig string `yaml:"environment_config" default:""`
+	// The program that is sent to workers; without one, DOCKER and dataflow send this program and the others, whose workers are this program already, send none.
+	WorkerBinary string `yaml:"worker_binary" default:"" path:"file"`
+	// How often a step whose job failed is submitted again; finished parts are kept.
+	Retries int `yaml:"retries" default:"0" allow:"[0, 1000]"`
+	// Time before a job is submitted again.
+	RetryWait time.Duration `yaml:"retry_wait" default:"10s"`
+	// Time after which a job none of whose counts has moved is cancelled and has failed, as when its runner lost a worker and did not notice.
+	Stall time.Duration `yaml:"stall" default:"24h"`
 	// Options of the runner, by its own names. No secrets: runners show them.
 	Options map[string]string `yaml:"options" default:"{}"`
 }

@@ -93,6 +93,9 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 // answer asks for one sample of one prompt: a row, or a reject.
 func (s Step) answer(ctx context.Context, model Generator, p *schemas.Prompt, sample int) (*schemas.Generation, *schemas.Rejected, error) {
 	reject := func(code, format string, args ...any) (*schemas.Generation, *schemas.Rejected, error) {
+		if s.Samples > 1 {
+			format, args = "sample %d: "+format, append([]any{sample}, args...)
+		}
 		return nil, sink.Reject(s.Name(), p.ID, s.Source.Name, code, format, args...), nil
 	}
 	ids, err := model.Prompt(p.Messages)

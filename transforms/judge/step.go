@@ -3,6 +3,7 @@ package judge
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
@@ -100,7 +101,8 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	return [][]byte{data}, err
 }
 
-// read returns the comparisons of one part: by prompt, each pair of responses in both orders.
+// read returns the comparisons of one part: by prompt, each pair of responses in both orders. Of equal texts of one source
+// the first is compared, as fusion/advantage counts it alone.
 func (s Step) read(ctx context.Context, in *sink.Inputs, part int) ([]*comparison, []dataset.Input, error) {
 	prompts, input, err := sink.Read[schemas.Prompt](ctx, in, s.Prompts, part)
 	if err != nil {
@@ -115,7 +117,9 @@ func (s Step) read(ctx context.Context, in *sink.Inputs, part int) ([]*compariso
 		}
 		inputs = append(inputs, input)
 		for k := range generations {
-			if g := &generations[k]; s.Filters.Drop(g.Text, g.FinishReason) == "" {
+			g := &generations[k]
+			again := func(o *schemas.Generation) bool { return o.Source == g.Source && o.Text == g.Text }
+			if s.Filters.Drop(g.Text, g.FinishReason) == "" && !slices.ContainsFunc(responses[g.ID], again) {
 				responses[g.ID] = append(responses[g.ID], g)
 			}
 		}
