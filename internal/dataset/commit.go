@@ -139,7 +139,11 @@ func newCommitting(ctx context.Context, s Store, name string, o CommitOptions) (
 		return nil, fmt.Errorf("%s is missing: no step has begun it (%w)", headerFile, fs.ErrNotExist)
 	}
 	if c.header = *c.Newest; o.Revision > 0 && o.Revision != c.header.revision() {
-		if c.header, err = readHeader(ctx, s, name, o.Revision); err != nil {
+		c.header, err = readHeader(ctx, s, name, o.Revision)
+		if errors.Is(err, fs.ErrNotExist) && c.Committed != nil { // an earlier commit of it found that nothing changed
+			c.header, err = c.Committed.Header, nil
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

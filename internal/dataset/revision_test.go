@@ -67,7 +67,14 @@ func revise(t *testing.T, s Store, h Header, parts map[int][]byte, o CommitOptio
 		}
 	}
 	o.Revision = h.Revision
-	_, err := Commit(ctx, s, "prompts", o)
+	first, err := Commit(ctx, s, "prompts", o)
+	if err != nil {
+		return err
+	}
+	again, err := Commit(ctx, s, "prompts", o) // the job commits, and who submitted it
+	if err == nil && !cmp.Equal(first, again) {
+		t.Errorf("committed again: %+v, before %+v", again, first)
+	}
 	return err
 }
 
