@@ -16,6 +16,7 @@ import (
 	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/costs"
+	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
@@ -28,6 +29,8 @@ type job struct {
 	// outputs are the names of the datasets that get every part; what they are made from stands in the table.
 	outputs    []string
 	maxRejects float64
+	// rowsEach is how many rows the step does for each prompt; 0 means 1.
+	rowsEach int
 	// build adds the step to the pipeline.
 	build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection
 	// before, if set, says what must be added once before, in a job of its own; nil: nothing.
@@ -55,7 +58,9 @@ func (r *Run) parts(ctx context.Context, step string, j job) error {
 	if err != nil {
 		return err
 	}
+	work := progress.Work{Parts: int64(w.Total), Rows: from.Manifest.Rows * int64(max(1, j.rowsEach))}
 	if w.Done {
+		r.board.Before(j.label, work)
 		r.say("%-24s finished before", j.label)
 		return outs.Sweep(ctx)
 	}
@@ -79,6 +84,9 @@ func (r *Run) parts(ctx context.Context, step string, j job) error {
 			return err
 		}
 	}
+	work.PartsBefore = int64(w.Total - len(w.Parts))
+	work.RowsBefore = work.Rows * work.PartsBefore / int64(w.Total)
+	r.board.Begin(j.label, work)
 	record := costs.Begin(step)
 	commit := dataset.CommitOptions{Parts: w.Total, MaxRejects: j.maxRejects, Revision: w.Revision, Sources: sources, Reason: w.Reason}
 	if len(w.Parts) > 0 {
@@ -89,6 +97,7 @@ func (r *Run) parts(ctx context.Context, step string, j job) error {
 	if err := r.commit(ctx, j.label, outs, commit); err != nil {
 		return err
 	}
+	r.board.End(j.label)
 	return r.cost(record, from.Manifest.Rows)
 }
 
@@ -104,24 +113,25 @@ func (r *Run) make(ctx context.Context, j job, w changes.Work, from *dataset.Dat
 			all[k] = k
 		}
 		if before != nil {
-			if err := r.submit(ctx, j.label+" statistics", 0, func(s beam.Scope) { before(s, r.store.URL(), sink.Numbers(s, all)) }); err != nil {
+			if err := r.submit(ctx, j.label+" statistics", false, func(s beam.Scope) { before(s, r.store.URL(), sink.Numbers(s, all)) }); err != nil {
 				return err
 			}
 		}
 	}
-	total := int(from.Manifest.Rows) * len(w.Parts) / max(1, w.Total)
 	open := inflight.OpenParts(concurrency, r.config.Prompts.PartRows)
-	return r.submit(ctx, j.label, total, func(s beam.Scope) {
+	return r.submit(ctx, j.label, true, func(s beam.Scope) {
 		sink.Commit(s, r.store.URL(), j.outputs, commit, j.build(s, r.store.URL(), open, sink.Revised(s, w.Parts, w.Revision)))
 	})
 }
 
-// submit builds a pipeline, runs it to its end and shows its progress.
-func (r *Run) submit(ctx context.Context, label string, total int, build func(s beam.Scope)) error {
-	shown := r.watch(ctx, label, total)
-	err := r.runner.Run(ctx, runner.Job{Name: label, Build: build, Progress: shown.counted})
-	shown.end()
-	return err
+// submit builds a pipeline and runs it to its end; its counts are those of the step with this label, and of none in a job that
+// prepares it.
+func (r *Run) submit(ctx context.Context, label string, counted bool, build func(s beam.Scope)) error {
+	job := runner.Job{Name: label, Build: build}
+	if counted {
+		job.Progress = func(m runner.Metrics) { r.board.Observe(label, sampleOf(m)) }
+	}
+	return r.runner.Run(ctx, job)
 }
 
 // runnerOptions are the configuration's, and what no job may carry.

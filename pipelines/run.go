@@ -11,6 +11,7 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/costs"
+	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/schemas"
 )
@@ -27,6 +28,10 @@ type Run struct {
 	again   changes.Again
 	// found is how the datasets stand, nil when a job has changed that.
 	found changes.Findings
+
+	metricsAddr string // see ServeMetrics
+	board       *progress.Board
+	display     *progress.Display // while Do works
 }
 
 // Steps lists the steps that `profuser run` makes, in order.
@@ -58,7 +63,7 @@ func New(ctx context.Context, c *config.Config, out io.Writer) (*Run, error) {
 func (r *Run) Store() dataset.Store { return r.store }
 
 // Do makes the named steps in their order, unless something that they need is changed or stale and may not be made again.
-func (r *Run) Do(ctx context.Context, steps ...string) error {
+func (r *Run) Do(ctx context.Context, steps ...string) (err error) {
 	known := map[string]func(context.Context) error{
 		"ingest": r.ingest, "generate": r.generate, "reward": r.reward, "crossentropy": r.crossEntropy,
 		"crossentropy-responses": r.crossEntropyResponses, "judge": r.judge, "fuse": r.fuse, "evaluate": r.evaluate,
@@ -71,6 +76,11 @@ func (r *Run) Do(ctx context.Context, steps ...string) error {
 	if err := r.decide(ctx, steps); err != nil {
 		return err
 	}
+	hide, err := r.show(ctx, steps)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, hide)
 	if err := r.probe(ctx); err != nil {
 		return err
 	}
@@ -112,9 +122,6 @@ func (r *Run) options(step string) changes.Options {
 	return changes.Options{Redo: r.again.Redo || r.again.Retry != nil, Retry: slices.Contains(r.again.Retry, step)}
 }
 
-// say prints one line about a dataset.
-func (r *Run) say(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
-
 // competitors are the target and the sources, in configured order.
 func (r *Run) competitors() []string { return r.config.Competitors() }
 
@@ -138,13 +145,6 @@ func (r *Run) commit(ctx context.Context, label string, outputs changes.Findings
 		label = ""
 	}
 	return nil
-}
-
-func rejectsText(m dataset.Manifest) string {
-	if m.Rejects == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", %d rejected %v", m.Rejects, m.RejectCodes)
 }
 
 // modes of fusion datasets.

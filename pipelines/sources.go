@@ -10,6 +10,7 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/costs"
+	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
@@ -53,6 +54,7 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, maxReje
 		return err
 	}
 	if w.Done {
+		r.board.Before(label, progress.Work{Parts: int64(f.Committed.Parts()), Rows: f.Committed.Manifest.Rows})
 		r.say("%-24s finished before, %d rows", label, f.Committed.Manifest.Rows)
 		return f.Sweep(ctx)
 	}
@@ -62,9 +64,10 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, maxReje
 	if err := dataset.Begin(ctx, r.store, name, h); err != nil {
 		return err
 	}
+	r.board.Begin(label, progress.Work{})
 	record := costs.Begin(step)
 	p := r.config.Prompts
-	err = r.submit(ctx, label, 0, func(s beam.Scope) {
+	err = r.submit(ctx, label, true, func(s beam.Scope) {
 		source.Ingest(s, source.Step{
 			Files: f.Files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects,
 			Columns:  source.Columns{Messages: p.Columns.Messages, Reference: p.Columns.Reference, ExternalID: p.Columns.ExternalID, Tags: p.Columns.Tags},
@@ -79,6 +82,7 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, maxReje
 	if err != nil {
 		return err
 	}
+	r.board.End(label)
 	r.say("%-24s %6d rows in %d parts%s  %s", label, m.Rows, len(m.Parts), rejectsText(m), name)
 	return r.cost(record, m.Rows)
 }
@@ -94,7 +98,7 @@ func (r *Run) generate(ctx context.Context) (err error) {
 			Temperature: g.Temperature, TopP: g.TopP, MaxNewTokens: g.MaxNewTokens, Samples: g.Samples, Seed: r.config.Seed, Truncate: r.truncate(),
 		}
 		err := r.parts(ctx, "generate", job{
-			label: "generate " + name, outputs: []string{step.Output}, maxRejects: g.MaxRejects,
+			label: "generate " + name, rowsEach: g.Samples, outputs: []string{step.Output}, maxRejects: g.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return generate.Generate(s, step, url, open, parts)
 			},
@@ -118,7 +122,7 @@ func (r *Run) reward(ctx context.Context) (err error) {
 		judge := tolerating(r.model(name), r.config.Reward.MaxRejects, rows)
 		step := reward.Step{Judge: judge, Prompts: wanted.Prompts, Generations: generations, Output: wanted.Rewards(name), Footer: r.footer(wanted.Rewards(name))}
 		err := r.parts(ctx, "reward", job{
-			label: "reward " + name, outputs: []string{step.Output}, maxRejects: r.config.Reward.MaxRejects,
+			label: "reward " + name, rowsEach: len(generations) * r.config.Generate.Samples, outputs: []string{step.Output}, maxRejects: r.config.Reward.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return reward.Reward(s, step, url, open, parts)
 			},

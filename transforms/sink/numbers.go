@@ -14,6 +14,8 @@ type Part struct {
 	Number int64
 	// Revision is the one that its files belong to; 0 and 1 are the first.
 	Revision int64
+	// Of is how many parts the job makes.
+	Of int64
 }
 
 // Range is the part numbers from From to To-1.
@@ -55,9 +57,13 @@ type numbersFn struct {
 
 // ProcessElement emits every number.
 func (f *numbersFn) ProcessElement(_ context.Context, _ []byte, emit func(Part)) {
+	var all int64
+	for _, r := range f.Ranges {
+		all += int64(r.To - r.From)
+	}
 	for _, r := range f.Ranges {
 		for n := r.From; n < r.To; n++ {
-			emit(Part{Number: int64(n), Revision: f.Revision})
+			emit(Part{Number: int64(n), Revision: f.Revision, Of: all})
 		}
 	}
 }
