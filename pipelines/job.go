@@ -2,12 +2,10 @@ package pipelines
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
@@ -113,14 +111,14 @@ func (r *Run) make(ctx context.Context, j job, w changes.Work, from *dataset.Dat
 			all[k] = k
 		}
 		if before != nil {
-			if err := r.submit(ctx, j.label+" statistics", false, func(s beam.Scope) { before(s, r.store.URL(), sink.Numbers(s, all)) }); err != nil {
+			if err := r.submit(ctx, j.label+" statistics", false, func(s beam.Scope) { before(s, r.store.URL(), sink.Numbers(s, all, 1)) }); err != nil {
 				return err
 			}
 		}
 	}
 	open := inflight.OpenParts(concurrency, r.config.Prompts.PartRows)
 	return r.submit(ctx, j.label, true, func(s beam.Scope) {
-		sink.Commit(s, r.store.URL(), j.outputs, commit, j.build(s, r.store.URL(), open, sink.Revised(s, w.Parts, w.Revision)))
+		sink.Commit(s, r.store.URL(), j.outputs, commit, j.build(s, r.store.URL(), open, sink.Numbers(s, w.Parts, w.Revision)))
 	})
 }
 
@@ -171,21 +169,4 @@ func checkPlaces(c *config.Config) error {
 		}
 	}
 	return nil
-}
-
-// repeated makes a step until no job of it fails, or the retries are used up. Finished parts are kept.
-func (r *Run) repeated(ctx context.Context, name string, step func(context.Context) error) error {
-	for left := r.config.Runner.Retries; ; left-- {
-		err := step(ctx)
-		var failed *runner.JobError
-		if !errors.As(err, &failed) || left <= 0 || ctx.Err() != nil {
-			return err
-		}
-		r.say("%-24s failed: %s; %d retries left, the next in %v", name, failed.Text, left, r.config.Runner.RetryWait)
-		select {
-		case <-time.After(r.config.Runner.RetryWait):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }

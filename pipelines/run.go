@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
@@ -149,3 +150,20 @@ func (r *Run) commit(ctx context.Context, label string, outputs changes.Findings
 
 // modes of fusion datasets.
 var modes = []string{schemas.ModeInference, schemas.ModeTraining}
+
+// repeated makes a step until no job of it fails, or the retries are used up. Finished parts are kept.
+func (r *Run) repeated(ctx context.Context, name string, step func(context.Context) error) error {
+	for left := r.config.Runner.Retries; ; left-- {
+		err := step(ctx)
+		var failed *runner.JobError
+		if !errors.As(err, &failed) || left <= 0 || ctx.Err() != nil {
+			return err
+		}
+		r.say("%-24s failed: %s; %d retries left, the next in %v", name, failed.Text, left, r.config.Runner.RetryWait)
+		select {
+		case <-time.After(r.config.Runner.RetryWait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -49,13 +49,7 @@ func (c *Config) Depends(step string) map[string]string {
 		add("sources", c.Sources)
 		models(in.Judge)
 	case "fuse":
-		add("target", c.Target)
-		add("sources", c.Sources)
-		add("reward.models", c.Reward.Models)
-		add("advantage", c.Advantage.effective())
-		add("align", c.Align)
-		add("fuse.keep", c.Fuse.Keep)
-		add("fuse.target_wins", c.Fuse.TargetWins)
+		c.fuseDepends(add)
 	case "evaluate":
 		add("evaluate.max_new_tokens", c.Evaluate.MaxNewTokens)
 		if model == fused || model == "" {
@@ -68,6 +62,17 @@ func (c *Config) Depends(step string) map[string]string {
 		return nil
 	}
 	return items
+}
+
+// fuseDepends adds what the step fuse covers.
+func (c *Config) fuseDepends(add func(key string, value any)) {
+	add("target", c.Target)
+	add("sources", c.Sources)
+	add("reward.models", c.Reward.Models)
+	add("advantage", c.Advantage.effective())
+	add("align", c.Align)
+	add("fuse.keep", c.Fuse.Keep)
+	add("fuse.target_wins", c.Fuse.TargetWins)
 }
 
 // itemise adds a value, or those below it, by key.

@@ -39,12 +39,9 @@ func init() {
 	register.Emitter1[Part]()
 }
 
-// Numbers -> PCollection<Part>: each part number once, spread over the workers; the parts of datasets made for the first
-// time.
-func Numbers(s beam.Scope, numbers []int) beam.PCollection { return Revised(s, numbers, 1) }
-
-// Revised -> PCollection<Part>: Numbers, for the parts of a revision.
-func Revised(s beam.Scope, numbers []int, revision int) beam.PCollection {
+// Numbers -> PCollection<Part>: each part number once, spread over the workers; revision is the one that the parts' files
+// belong to, 1 for datasets made for the first time.
+func Numbers(s beam.Scope, numbers []int, revision int) beam.PCollection {
 	s = s.Scope("sink.Numbers")
 	return beam.Reshuffle(s, beam.ParDo(s, &numbersFn{Ranges: Ranges(numbers), Revision: int64(revision)}, beam.Impulse(s)))
 }
