@@ -86,6 +86,14 @@ bench-serving: ## how much of a server's capacity one process uses, and the heap
 bench-align: ## alignment on real tokenizers and texts, one core: positions/s, vocabulary maps, FuseLLM's rule at 2,048 tokens (needs ../shared)
 	go test -run '^$$' -bench . -cpu 1 -benchtime 2s ./fusion/align ./fusion/vocabulary
 
+FUSELLM ?=
+TEXTS ?= ../shared/data/gsm8k_train_2000.jsonl.gz
+
+compare-fusellm: ## FuseLLM's and FuseChat's own code beside ours, entry by entry; FUSELLM is their repository (needs ../shared, PyPI: see compare_fusellm.py)
+	@test -d "$(FUSELLM)/FuseLLM" || { echo "make compare-fusellm FUSELLM=DIR PYTHON=…: DIR is a checkout of github.com/18907305772/FuseAI" >&2; exit 1; }
+	go build -trimpath -ldflags='-s -w' -o bin/profuser ./cmd/profuser
+	$(PYTHON) fusion/align/testdata/compare_fusellm.py --fusellm $(FUSELLM) --profuser bin/profuser --tokenizers $(TOKENIZERS) --texts $(TEXTS)
+
 SMOLLM2 ?= out/smollm2
 LIKELIHOOD_TEXTS ?= 100
 LIKELIHOOD_ENTRIES ?= 2048
@@ -103,6 +111,10 @@ demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser-trainer train fusion.yaml --resume auto
 	bin/profuser evaluate fusion.yaml
 	bin/profuser report fusion.yaml
+
+PROBE ?= 128
+compare-plan: build ## profuser plan, by a probe of PROBE prompts, beside what out/demo has (make demo): fails beyond 20 %
+	bin/profuser plan fusion.yaml --out out/plan --probe $(PROBE) --compare out/demo
 
 readme: ## the demo's life of a prompt, table and times into README.md
 	go run ./internal/report/readme -run out/demo -readme README.md

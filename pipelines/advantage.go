@@ -65,12 +65,12 @@ func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
 		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", target, true)
 		h.ConfigDigest = r.digest("crossentropy-responses", append([]string{target}, r.competitors()...)...)
 		f.ConfigDigest = h.ConfigDigest
-		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName))
+		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName)*int64(r.config.Generate.Samples))
 		step := crossentropy.Step{
 			Source: reader, Responses: generationsName(name), Prompts: promptsName, Output: targetReadingsName(name), Footer: f, Truncate: r.truncate(),
 		}
 		err := r.parts(ctx, "crossentropy-responses", promptsName, job{
-			label: "responses of " + name, inputs: []string{step.Responses}, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
+			label: "responses of " + name, rowsEach: r.config.Generate.Samples, inputs: []string{step.Responses}, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return crossentropy.Score(s, step, url, open, parts)
 			},

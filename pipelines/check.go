@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/serving"
@@ -45,6 +46,13 @@ func (r *Run) check(ctx context.Context) error {
 		}
 	}
 	return r.checkJudge(ctx)
+}
+
+// CheckModel says what is wrong with one model of a configuration: its files, or its server and whether that has the model
+// of the tokenizer and can do what a run will ask.
+func CheckModel(ctx context.Context, c *config.Config, name string) error {
+	r := &Run{config: c, checked: map[string]checkedModel{}}
+	return r.checkModel(ctx, name, slices.Contains(c.Reward.Models, name))
 }
 
 // checkModel reads a model's small files, checks that it has the head that its role needs, and takes the digest of all.

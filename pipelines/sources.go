@@ -9,6 +9,7 @@ import (
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines/costs"
+	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
@@ -53,11 +54,13 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 		if err := sameFiles(d, files); err != nil {
 			return err
 		}
+		r.board.Before(label, progress.Work{Parts: int64(d.Parts()), Rows: d.Manifest.Rows})
 		r.say("%-24s finished before, %d rows", label, d.Manifest.Rows)
 		return nil
 	}
+	r.board.Begin(label, progress.Work{})
 	record := costs.Begin(step)
-	err := r.submit(ctx, label, 0, func(s beam.Scope) {
+	err := r.submit(ctx, label, true, func(s beam.Scope) {
 		source.Ingest(s, source.Step{
 			Files: files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects,
 			Columns: source.Columns{Messages: p.Columns.Messages, Reference: p.Columns.Reference, ExternalID: p.Columns.ExternalID, Tags: p.Columns.Tags},
@@ -71,6 +74,7 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 	if err != nil {
 		return err
 	}
+	r.board.End(label)
 	r.say("%-24s %6d rows in %d parts%s  %s", label, m.Rows, len(m.Parts), rejectsText(m), name)
 	return r.cost(record, m.Rows)
 }
@@ -87,7 +91,7 @@ func (r *Run) generate(ctx context.Context) (err error) {
 			Temperature: g.Temperature, TopP: g.TopP, MaxNewTokens: g.MaxNewTokens, Samples: g.Samples, Seed: r.config.Seed, Truncate: r.truncate(),
 		}
 		err := r.parts(ctx, "generate", promptsName, job{
-			label: "generate " + name, outputs: []output{{step.Output, h}}, maxRejects: g.MaxRejects,
+			label: "generate " + name, rowsEach: g.Samples, outputs: []output{{step.Output, h}}, maxRejects: g.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return generate.Generate(s, step, url, open, parts)
 			},
@@ -106,13 +110,13 @@ func (r *Run) reward(ctx context.Context) (err error) {
 	for _, name := range r.competitors() {
 		generations = append(generations, generationsName(name))
 	}
-	rows := r.rows(ctx, promptsName) * int64(len(generations))
+	rows := r.rows(ctx, promptsName) * int64(len(generations)) * int64(r.config.Generate.Samples)
 	for _, name := range r.config.Reward.Models {
 		h, f := r.describe(schemas.RewardSchema, "reward", name, false)
 		judge := tolerating(r.model(name), r.config.Reward.MaxRejects, rows)
 		step := reward.Step{Judge: judge, Prompts: promptsName, Generations: generations, Output: rewardsName(name), Footer: f}
 		err := r.parts(ctx, "reward", promptsName, job{
-			label: "reward " + name, inputs: generations, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
+			label: "reward " + name, rowsEach: len(generations) * r.config.Generate.Samples, inputs: generations, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return reward.Reward(s, step, url, open, parts)
 			},

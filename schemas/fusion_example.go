@@ -25,6 +25,8 @@ type FusionExample struct {
 	Mode string `parquet:"mode"`
 	// Source wrote or read the text.
 	Source string `parquet:"source"`
+	// Sample is the response's number, 0 in training mode.
+	Sample int32 `parquet:"sample"`
 	// Selected is true for the winner's row.
 	Selected bool `parquet:"selected"`
 	// Weight scales the example's loss; 1.
@@ -59,6 +61,7 @@ func (e *FusionExample) Validate() error {
 	c.promptID(e.ID)
 	c.mode(e.Mode)
 	c.name("source", e.Source)
+	c.that(e.Sample >= 0 && (e.Mode == ModeInference || e.Sample == 0), "sample", e.Sample, "0 or more, 0 in training mode")
 	c.notNegative("weight", e.Weight)
 	if e.Reward != nil {
 		c.finite("reward", *e.Reward)

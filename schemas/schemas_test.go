@@ -36,7 +36,7 @@ func validVerdict() *Verdict {
 
 func validSelection() *Selection {
 	margin := 0.5
-	return &Selection{ID: validPrompt().ID, Mode: ModeInference, Source: "sage", Margin: &margin, Candidates: []Candidate{{"target", -0.5, 0}, {"sage", 0.5, 3}}}
+	return &Selection{ID: validPrompt().ID, Mode: ModeInference, Source: "sage", Margin: &margin, Candidates: []Candidate{{"target", 0, -0.5, 0}, {"sage", 0, 0.5, 3}}}
 }
 
 func validExample() *FusionExample {
@@ -123,6 +123,11 @@ func TestFaults(t *testing.T) {
 		{"mode", change(validSelection, func(s *Selection) { s.Mode = "both" })},
 		{"source", change(validSelection, func(s *Selection) { s.Source = "nobody" })},
 		{"candidates[1].source", change(validSelection, func(s *Selection) { s.Candidates[1].Source = "target"; s.Source = "target" })},
+		{"source", change(validSelection, func(s *Selection) { s.Sample = 1 })},
+		{"sample", change(validSelection, func(s *Selection) { s.Sample = -1 })},
+		{"candidates[0].sample", change(validSelection, func(s *Selection) { s.Candidates[0].Sample = -2 })},
+		{"sample", change(validExample, func(e *FusionExample) { e.Sample = 1 })},
+		{"sample", change(validReading, func(r *TeacherForcing) { r.Sample = -1 })},
 		{"candidates[1].votes", change(validSelection, func(s *Selection) { s.Mode = ModeTraining })},
 		{"margin", change(validSelection, func(s *Selection) { *s.Margin = -1 })},
 		{"margin", change(validSelection, func(s *Selection) { s.Candidates = s.Candidates[1:] })},

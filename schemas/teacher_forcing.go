@@ -5,12 +5,14 @@ import (
 	"math"
 )
 
-// TeacherForcing is one source's reading of the reference of one prompt.
+// TeacherForcing is one source's reading of the reference of one prompt, or the target's of a response.
 type TeacherForcing struct {
 	// ID is the prompt's id.
 	ID string `parquet:"id"`
-	// Source is the model's name in the configuration.
+	// Source is the name of the model that read, or of who wrote the response.
 	Source string `parquet:"source"`
+	// Sample is the response's number, 0 for a reference.
+	Sample int32 `parquet:"sample"`
 	// Nats is the sum of -log p over the reference's tokens and the end-of-turn token.
 	Nats float64 `parquet:"nats"`
 	// Bytes is the length of the reference, end-of-turn not counted.
@@ -29,6 +31,7 @@ func (r *TeacherForcing) Validate() error {
 	c := &check{record: "teacher_forcing", id: r.ID}
 	c.promptID(r.ID)
 	c.name("source", r.Source)
+	c.that(r.Sample >= 0, "sample", r.Sample, "0 or more")
 	c.notNegative("nats", r.Nats)
 	c.that(r.Bytes >= 1, "bytes", r.Bytes, "1 or more")
 	c.that(int(r.Tokens) == len(r.TokenIDs), "tokens", r.Tokens, fmt.Sprintf("%d, the length of token_ids", len(r.TokenIDs)))

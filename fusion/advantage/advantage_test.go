@@ -248,7 +248,13 @@ func TestAgreements(t *testing.T) {
 	a := NewAgreements("x", "y")
 	for _, scores := range [][2][2]float64{{{1, 2}, {0, 5}}, {{1, 1}, {2, 1}}, {{missing, 1}, {1, 1}}, {{3, 1}, {1, 3}}} {
 		responses := []Response{{Source: "a", Scores: []float64{scores[0][0], scores[1][0]}}, {Source: "b", Scores: []float64{scores[0][1], scores[1][1]}}}
-		a.Add([][]string{Favourites(responses, 0), Favourites(responses, 1)})
+		sources := func(m int) (names []string) {
+			for _, i := range Favourites(responses, m) {
+				names = append(names, responses[i].Source)
+			}
+			return names
+		}
+		a.Add([][]string{sources(0), sources(1)})
 	}
 	if a.Rates[0][1] != (Rate{2, 3}) || a.Rates[1][0] != (Rate{2, 3}) || a.Rates[1][1] != (Rate{4, 4}) || a.Rates[0][0] != (Rate{3, 3}) {
 		t.Errorf("%+v", a.Rates)

@@ -186,11 +186,11 @@ func TestCount(t *testing.T) {
 		shown("a", "b", schemas.WinnerFirst), shown("b", "a", schemas.WinnerSecond), shown("a", "c", schemas.WinnerTie), shown("c", "a", schemas.WinnerFirst),
 		shown("b", "c", schemas.WinnerFirst), shown("c", "b", "nobody"), shown("a", "a", schemas.WinnerFirst),
 	})
-	if d := cmp.Diff(map[Shown]float64{{"a", 0}: 2.5, {"b", 0}: 0, {"c", 0}: 1.5}, got); d != "" {
+	if d := cmp.Diff(map[schemas.ResponseKey]float64{{Source: "a"}: 2.5, {Source: "b"}: 0, {Source: "c"}: 1.5}, got); d != "" {
 		t.Error(d)
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		responses := []Shown{{"a", 0}, {"a", 1}, {"b", 0}, {"c", 0}}[:rapid.IntRange(2, 4).Draw(t, "n")]
+		responses := []schemas.ResponseKey{{Source: "a"}, {Source: "a", Sample: 1}, {Source: "b"}, {Source: "c"}}[:rapid.IntRange(2, 4).Draw(t, "n")]
 		var verdicts, place []schemas.Verdict
 		for _, x := range responses {
 			for _, y := range responses {

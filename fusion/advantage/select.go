@@ -17,6 +17,8 @@ import (
 type Response struct {
 	// Source wrote it.
 	Source string
+	// Sample numbers the source's answers to the prompt from 0.
+	Sample int32
 	// Text is the answer.
 	Text string
 	// Finish is schemas.FinishStop or FinishLength.
@@ -96,7 +98,7 @@ var methods = map[string]func(m Inference, id string, left []Response, stats []*
 		return byValue(each(left, func(r Response) float64 { return float64(len(r.Text)) }))
 	},
 	Random: func(m Inference, id string, left []Response, _ []*Stats) standing {
-		return byValue(each(left, func(r Response) float64 { return draw(m.Seed, id, r.Source) }))
+		return byValue(each(left, func(r Response) float64 { return draw(m.Seed, id, r.Source, r.Sample) }))
 	},
 	Oracle: func(_ Inference, _ string, left []Response, _ []*Stats) standing {
 		return byValue(each(left, func(r Response) float64 {
@@ -125,8 +127,11 @@ func Methods() []string { return slices.Sorted(maps.Keys(methods)) }
 //	judge       comparisons won                                                                               the number
 //	perplexity  lowest nats per byte of the target on the response                                    nats per byte
 //	length      bytes                                                                                          the bytes
-//	random      a number in [0, 1) drawn by seed, id and source                                               the number
+//	random      a number in [0, 1) drawn by seed, id, source and sample                                       the number
 //	oracle      right (1) or wrong (0)                                                                            1 or 0
+//
+// Several samples of a source compete like answers of several sources. Of equal texts of one source the first stands for
+// all (Distinct): else copies of the best answer would share its votes, and it could lose by being sure of itself.
 //
 // A candidate that the method cannot judge (no score, not read, not compared, no final answer) takes no part. votes are
 // the first places among the reward models for every method. The margin is the winner's lead over the runner-up in what
@@ -153,6 +158,7 @@ func (m Inference) Select(id string, responses []Response, stats []*Stats) (sche
 		}
 		left = append(left, r)
 	}
+	left = Distinct(left)
 	place := method(m, id, left, stats)
 	if slices.ContainsFunc(place.lead, math.IsNaN) {
 		var judged []Response
@@ -176,12 +182,12 @@ func (p standing) selection(id string, left []Response, votes []float64) schemas
 	best := 0
 	s := schemas.Selection{ID: id, Mode: schemas.ModeInference}
 	for i, r := range left {
-		s.Candidates = append(s.Candidates, schemas.Candidate{Source: r.Source, Value: p.value[i], Votes: votes[i]})
+		s.Candidates = append(s.Candidates, schemas.Candidate{Source: r.Source, Sample: r.Sample, Value: p.value[i], Votes: votes[i]})
 		if p.lead[i] > p.lead[best] || p.tie != nil && p.lead[i] == p.lead[best] && p.tie[i] > p.tie[best] {
 			best = i
 		}
 	}
-	s.Source = left[best].Source
+	s.Source, s.Sample = left[best].Source, left[best].Sample
 	if len(left) > 1 {
 		runnerUp := math.Inf(-1)
 		for i, x := range p.lead {
@@ -211,9 +217,28 @@ func known(x *float64) float64 {
 	return *x
 }
 
-// draw is a number in [0, 1) that follows from seed, prompt and source: 53 bits of a SHA-256.
-func draw(seed int64, id, source string) float64 {
-	sum := sha256.Sum256(fmt.Appendf(nil, "random\x1f%d\x1f%s\x1f%s", seed, id, source))
+// Distinct leaves out the responses whose source has given the same text before.
+func Distinct(responses []Response) []Response {
+	type answer struct{ source, text string }
+	seen := make(map[answer]bool, len(responses))
+	var out []Response
+	for _, r := range responses {
+		a := answer{r.Source, r.Text}
+		if !seen[a] {
+			out = append(out, r)
+		}
+		seen[a] = true
+	}
+	return out
+}
+
+// draw is a number in [0, 1) that follows from seed, prompt, source and sample: 53 bits of a SHA-256.
+func draw(seed int64, id, source string, sample int32) float64 {
+	text := fmt.Appendf(nil, "random\x1f%d\x1f%s\x1f%s", seed, id, source)
+	if sample > 0 {
+		text = fmt.Appendf(text, "\x1f%d", sample)
+	}
+	sum := sha256.Sum256(text)
 	return float64(binary.BigEndian.Uint64(sum[:])>>11) / (1 << 53)
 }
 

@@ -40,6 +40,31 @@ func TestRoundTrip(t *testing.T) {
 	t.Run("one row", func(t *testing.T) { roundTrip(t, samplePrompts(1)) })
 }
 
+// several are rows of several samples.
+func several[T any](rows []T, sample func(r *T, k int32)) []T {
+	for i := range rows {
+		sample(&rows[i], int32(i%3))
+	}
+	return rows
+}
+
+// TestSamples: rows of several samples come back as they were.
+func TestSamples(t *testing.T) {
+	t.Run("selection", func(t *testing.T) {
+		roundTrip(t, several(sampleSelections(30), func(s *schemas.Selection, k int32) { s.Sample, s.Candidates[0].Sample = k, k }))
+	})
+	t.Run("teacher_forcing", func(t *testing.T) {
+		roundTrip(t, several(sampleTeacherForcings(30), func(r *schemas.TeacherForcing, k int32) { r.Sample = k }))
+	})
+	t.Run("fusion_example", func(t *testing.T) {
+		roundTrip(t, several(sampleFusionExamples(30), func(e *schemas.FusionExample, k int32) {
+			if e.Mode == schemas.ModeInference {
+				e.Sample = k
+			}
+		}))
+	})
+}
+
 // roundTrip checks that rows and footer come back equal, that equal rows give equal bytes, and that the library's own
 // row reader sees the same rows as our column reader.
 func roundTrip[T any](t *testing.T, rows []T) {

@@ -21,7 +21,7 @@ func asked() (prompt, []*advantage.Stats) {
 		stats[1].Add(2 * x)
 	}
 	return prompt{
-		Prompt: &schemas.Prompt{ID: schemas.PromptID(messages), Messages: messages}, winner: "b",
+		Prompt: &schemas.Prompt{ID: schemas.PromptID(messages), Messages: messages}, winner: schemas.ResponseKey{ID: schemas.PromptID(messages), Source: "b"},
 		candidates: []advantage.Response{
 			{Source: "a", Text: "5", Scores: []float64{-1, 0}}, // z -1, 0
 			{Source: "b", Text: "4", Scores: []float64{1, 1}},  // z 1, 0.5
@@ -49,20 +49,20 @@ func TestPair(t *testing.T) {
 		change func(p *prompt)
 	}{
 		{"margin", 1.26, func(*prompt) {}},
-		{"margin", 0, func(p *prompt) { p.winner = "a"; p.candidates[2].Scores = []float64{0, 0} }}, // the winner has the lower score
+		{"margin", 0, func(p *prompt) { p.winner.Source = "a"; p.candidates[2].Scores = []float64{0, 0} }}, // the winner has the lower score
 		{"equal responses", 0, func(p *prompt) { p.candidates[2].Text = "4" }},
 		{"one candidate", 0, func(p *prompt) { p.candidates = p.candidates[1:2] }},
 	} {
 		p, _ := asked()
 		c.change(&p)
-		if p.winner == "a" {
+		if p.winner.Source == "a" {
 			p.candidates = append(p.candidates[:1], p.candidates[2])
 		}
 		if row, reason, err := p.pair(stats, c.margin); row != nil || reason != c.reason || err != nil {
 			t.Errorf("%s: %+v, %q, %v", c.reason, row, reason, err)
 		}
 	}
-	p.winner = "z"
+	p.winner.Source = "z"
 	if _, _, err := p.pair(stats, 0); err == nil {
 		t.Error("a winner that is no candidate was taken")
 	}

@@ -32,9 +32,11 @@ type Pair struct {
 	ScoreChosen   float64 `json:"score_chosen" parquet:"score_chosen"`
 	ScoreRejected float64 `json:"score_rejected" parquet:"score_rejected"`
 	Margin        float64 `json:"margin" parquet:"margin"`
-	// SourceChosen and SourceRejected wrote them.
+	// SourceChosen and SourceRejected wrote them; the samples are their numbers.
 	SourceChosen   string `json:"source_chosen" parquet:"source_chosen"`
 	SourceRejected string `json:"source_rejected" parquet:"source_rejected"`
+	SampleChosen   int32  `json:"sample_chosen,omitempty" parquet:"sample_chosen"`
+	SampleRejected int32  `json:"sample_rejected,omitempty" parquet:"sample_rejected"`
 }
 
 // Conversation is a row of the formats sft and fusesft.
@@ -43,8 +45,9 @@ type Conversation struct {
 	ID string `json:"id" parquet:"id"`
 	// Messages ends with the response.
 	Messages []schemas.Message `json:"messages" parquet:"messages,list"`
-	// Source wrote the response.
+	// Source wrote the response; Sample is its number.
 	Source string `json:"source" parquet:"source"`
+	Sample int32  `json:"sample,omitempty" parquet:"sample"`
 	// Reward is the mean score over the reward models that have one, null without any.
 	Reward *float64 `json:"reward" parquet:"reward,optional"`
 	// Weight is 1 (sft), or the share of the response among its prompt's: softmax(reward / temperature).
@@ -54,7 +57,7 @@ type Conversation struct {
 // prompt is one prompt with its winner and the candidates' responses.
 type prompt struct {
 	*schemas.Prompt
-	winner     string
+	winner     schemas.ResponseKey
 	candidates []advantage.Response
 }
 
@@ -70,14 +73,14 @@ func (p prompt) pair(stats []*advantage.Stats, minMargin float64) (row *Pair, re
 	best, worst := -1, -1
 	for i, c := range scored.Candidates {
 		switch {
-		case c.Source == p.winner:
+		case c.Key(p.ID) == p.winner:
 			best = i
 		case worst < 0 || c.Value <= scored.Candidates[worst].Value:
 			worst = i
 		}
 	}
 	if best < 0 {
-		return nil, "", fmt.Errorf("prompt %s: the winner %s is no candidate", p.ID, p.winner)
+		return nil, "", fmt.Errorf("prompt %s: the winner %s (sample %d) is no candidate", p.ID, p.winner.Source, p.winner.Sample)
 	}
 	chosen, rejected := p.candidates[best], p.candidates[worst]
 	margin := math.Round((scored.Candidates[best].Value-scored.Candidates[worst].Value)*1e6) / 1e6
@@ -90,6 +93,7 @@ func (p prompt) pair(stats []*advantage.Stats, minMargin float64) (row *Pair, re
 	return &Pair{
 		ID: p.ID, Prompt: p.Messages, Chosen: assistant(chosen), Rejected: assistant(rejected), Margin: margin,
 		ScoreChosen: scored.Candidates[best].Value, ScoreRejected: scored.Candidates[worst].Value, SourceChosen: chosen.Source, SourceRejected: rejected.Source,
+		SampleChosen: chosen.Sample, SampleRejected: rejected.Sample,
 	}, "", nil
 }
 
@@ -97,10 +101,10 @@ func (p prompt) pair(stats []*advantage.Stats, minMargin float64) (row *Pair, re
 func (p prompt) conversations(format string, temperature float64) (rows []Conversation, reason string) {
 	var rewards []float64
 	for _, r := range p.candidates {
-		row := Conversation{ID: p.ID, Source: r.Source, Reward: advantage.MeanScore(r.Scores), Weight: 1}
+		row := Conversation{ID: p.ID, Source: r.Source, Sample: r.Sample, Reward: advantage.MeanScore(r.Scores), Weight: 1}
 		row.Messages = append(append([]schemas.Message{}, p.Messages...), assistant(r)...)
 		switch {
-		case format == SFT && r.Source == p.winner:
+		case format == SFT && r.Source == p.winner.Source && r.Sample == p.winner.Sample:
 			return []Conversation{row}, ""
 		case format == FuseSFT && row.Reward != nil:
 			rows, rewards = append(rows, row), append(rewards, *row.Reward)

@@ -227,20 +227,18 @@ func (in *inputs) part(ctx context.Context, n int) ([]prompt, error) {
 	if err != nil {
 		return nil, err
 	}
-	responses := map[[2]string]*advantage.Response{}
+	responses := map[schemas.ResponseKey]*advantage.Response{}
 	for _, d := range in.generations {
 		rows, _, err := dataset.Rows[schemas.Generation](ctx, d, n)
 		if err != nil {
 			return nil, err
 		}
 		for _, g := range rows {
-			if g.Sample == 0 {
-				r := &advantage.Response{Source: g.Source, Text: g.Text, Finish: g.FinishReason}
-				for range in.rewards {
-					r.Scores = append(r.Scores, math.NaN())
-				}
-				responses[[2]string{g.ID, g.Source}] = r
+			r := &advantage.Response{Source: g.Source, Sample: g.Sample, Text: g.Text, Finish: g.FinishReason}
+			for range in.rewards {
+				r.Scores = append(r.Scores, math.NaN())
 			}
+			responses[g.Key()] = r
 		}
 	}
 	for m, d := range in.rewards {
@@ -249,7 +247,7 @@ func (in *inputs) part(ctx context.Context, n int) ([]prompt, error) {
 			return nil, err
 		}
 		for _, row := range rows {
-			if r := responses[[2]string{row.ID, row.Source}]; r != nil && row.Sample == 0 {
+			if r := responses[row.Key()]; r != nil {
 				r.Scores[m] = row.Score
 			}
 		}
@@ -263,11 +261,11 @@ func (in *inputs) part(ctx context.Context, n int) ([]prompt, error) {
 		if s.Mode != schemas.ModeInference || byID[s.ID] == nil {
 			continue
 		}
-		p := prompt{Prompt: byID[s.ID], winner: s.Source}
+		p := prompt{Prompt: byID[s.ID], winner: s.Key()}
 		for _, c := range s.Candidates {
-			r := responses[[2]string{s.ID, c.Source}]
+			r := responses[c.Key(s.ID)]
 			if r == nil {
-				return nil, fmt.Errorf("prompt %s: selections name a response of %s that generations/%s has not: fuse again", s.ID, c.Source, c.Source)
+				return nil, fmt.Errorf("prompt %s: selections name sample %d of %s, which generations/%s has not: fuse again", s.ID, c.Sample, c.Source, c.Source)
 			}
 			p.candidates = append(p.candidates, *r)
 		}

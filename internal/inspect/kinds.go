@@ -73,7 +73,7 @@ func identity(r record) (id, rest string) {
 	case *schemas.Generation:
 		return r.ID, fmt.Sprint(r.Source, " ", r.Sample)
 	case *schemas.TeacherForcing:
-		return r.ID, r.Source
+		return r.ID, fmt.Sprint(r.Source, " ", r.Sample)
 	case *schemas.Reward:
 		return r.ID, fmt.Sprint(r.Source, " ", r.Sample)
 	case *schemas.Verdict:
@@ -81,7 +81,7 @@ func identity(r record) (id, rest string) {
 	case *schemas.Selection:
 		return r.ID, r.Mode
 	case *schemas.FusionExample:
-		return r.ID, r.Source
+		return r.ID, fmt.Sprint(r.Source, " ", r.Sample)
 	case *schemas.Evaluation:
 		return r.ID, r.Model
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"html/template"
 	"math"
-	"slices"
 
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/benchmark"
@@ -21,26 +20,30 @@ func (l *loaded) responses(p schemas.Prompt, competing bool) []advantage.Respons
 	item, hasKey := benchmark.FinalAnswer(p)
 	filters := advantage.Filters(l.config.Advantage.Inference.Filters)
 	for _, name := range l.config.Competitors() {
-		g, ok := l.generations[name][p.ID]
-		if !ok || competing && name == l.config.Target.Model && !l.config.Target.Compete || filters.Drop(g.Text, g.FinishReason) != "" {
+		if competing && name == l.config.Target.Model && !l.config.Target.Compete {
 			continue
 		}
-		r := advantage.Response{Source: name, Text: g.Text, Finish: g.FinishReason}
-		for _, judge := range l.config.Reward.Models {
-			score, ok := l.rewards[judge][[2]string{p.ID, name}]
-			if !ok {
-				score = math.NaN()
+		for _, g := range l.generations[name][p.ID] {
+			if filters.Drop(g.Text, g.FinishReason) != "" {
+				continue
 			}
-			r.Scores = append(r.Scores, score)
+			r := advantage.Response{Source: name, Sample: g.Sample, Text: g.Text, Finish: g.FinishReason}
+			for _, judge := range l.config.Reward.Models {
+				score, ok := l.rewards[judge][g.Key()]
+				if !ok {
+					score = math.NaN()
+				}
+				r.Scores = append(r.Scores, score)
+			}
+			if t, ok := l.targetReadings[g.Key()]; ok {
+				r.TargetNats = &t.NatsPerByte
+			}
+			if hasKey {
+				right := item.Correct(g.Text)
+				r.Right = &right
+			}
+			out = append(out, r)
 		}
-		if t, ok := l.targetReadings[name][p.ID]; ok {
-			r.TargetNats = &t.NatsPerByte
-		}
-		if hasKey {
-			right := item.Correct(g.Text)
-			r.Right = &right
-		}
-		out = append(out, r)
 	}
 	return out
 }
@@ -101,8 +104,19 @@ func (l *loaded) shares(t *advantage.Table) template.HTML {
 // opinion is somebody who prefers responses: a reward model, a method, the other mode.
 type opinion struct {
 	name string
-	// favourites of a prompt; none without an opinion.
-	favourites func(p schemas.Prompt, responses []advantage.Response) []string
+	// favourites are places among a prompt's responses; none without an opinion.
+	favourites func(p schemas.Prompt, responses []advantage.Response) []int
+}
+
+// places are those of the responses that f takes.
+func places(responses []advantage.Response, f func(r advantage.Response) bool) []int {
+	var out []int
+	for i, r := range responses {
+		if f(r) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // opinions lists the reward models, then the methods that can be tried on what is there, training mode and the oracle.
@@ -110,7 +124,7 @@ func (l *loaded) opinions() []opinion {
 	var out []opinion
 	judges := l.config.Reward.Models
 	for m, name := range judges {
-		out = append(out, opinion{name, func(_ schemas.Prompt, r []advantage.Response) []string { return advantage.Favourites(r, m) }})
+		out = append(out, opinion{name, func(_ schemas.Prompt, r []advantage.Response) []int { return advantage.Favourites(r, m) }})
 	}
 	stats := l.statistics()
 	for _, name := range []string{advantage.Vote, advantage.Borda, advantage.MeanZ, advantage.Perplexity, advantage.Length, advantage.Random} {
@@ -118,12 +132,12 @@ func (l *loaded) opinions() []opinion {
 			continue
 		}
 		method := advantage.Inference{Method: name, Seed: l.config.Seed}
-		out = append(out, opinion{name, func(p schemas.Prompt, r []advantage.Response) []string {
+		out = append(out, opinion{name, func(p schemas.Prompt, r []advantage.Response) []int {
 			s, err := method.Select(p.ID, r, stats)
 			if err != nil {
 				return nil
 			}
-			return []string{s.Source}
+			return places(r, func(x advantage.Response) bool { return x.Source == s.Source && x.Sample == s.Sample })
 		}})
 	}
 	readers := map[string]string{}
@@ -132,24 +146,12 @@ func (l *loaded) opinions() []opinion {
 			readers[s.ID] = s.Source
 		}
 	}
-	out = append(out, opinion{"min_ce", func(p schemas.Prompt, r []advantage.Response) []string {
-		if at := slices.IndexFunc(r, func(x advantage.Response) bool { return x.Source == readers[p.ID] }); at >= 0 {
-			return []string{readers[p.ID]}
-		}
-		return nil
+	out = append(out, opinion{"min_ce", func(p schemas.Prompt, r []advantage.Response) []int {
+		return places(r, func(x advantage.Response) bool { return x.Source == readers[p.ID] })
 	}})
-	return append(out, opinion{advantage.Oracle, func(_ schemas.Prompt, r []advantage.Response) []string { return right(r) }})
-}
-
-// right lists the sources whose final answer is the reference's.
-func right(responses []advantage.Response) []string {
-	var out []string
-	for _, r := range responses {
-		if r.Right != nil && *r.Right {
-			out = append(out, r.Source)
-		}
-	}
-	return out
+	return append(out, opinion{advantage.Oracle, func(_ schemas.Prompt, r []advantage.Response) []int {
+		return places(r, func(x advantage.Response) bool { return x.Right != nil && *x.Right })
+	}})
 }
 
 // statistics are those of the scores that take part, as the step fuse freezes them.
@@ -159,7 +161,7 @@ func (l *loaded) statistics() []*advantage.Stats {
 		stats[m] = &advantage.Stats{}
 	}
 	for _, p := range l.prompts {
-		for _, r := range l.responses(p, true) {
+		for _, r := range advantage.Distinct(l.responses(p, true)) {
 			for m, x := range r.Scores {
 				stats[m].Add(x)
 			}
@@ -183,7 +185,9 @@ func (l *loaded) agreements() (*advantage.Agreements, template.HTML) {
 		}
 		favourites := make([][]string, len(all))
 		for i, o := range all {
-			favourites[i] = o.favourites(p, responses)
+			for _, k := range o.favourites(p, responses) {
+				favourites[i] = append(favourites[i], responses[k].Source)
+			}
 		}
 		a.Add(favourites)
 	}
@@ -197,16 +201,13 @@ func (l *loaded) agreements() (*advantage.Agreements, template.HTML) {
 }
 
 // methodQuality draws how often the response that each method picks is right, on the prompts with a final answer
-// (figure 3 of the paper): the methods, what taking always one source gives, and the oracle, which is the most that
-// picking can reach.
+// (figure 3 of the paper): the methods, what taking always one source (its first answer) gives, and the oracle, which is
+// the most that picking can reach.
 func (l *loaded) methodQuality() (map[string]advantage.Rate, template.HTML) {
 	all := l.opinions()
 	for _, name := range l.config.Competitors() {
-		all = append(all, opinion{"only " + name, func(_ schemas.Prompt, r []advantage.Response) []string {
-			if slices.ContainsFunc(r, func(x advantage.Response) bool { return x.Source == name }) {
-				return []string{name}
-			}
-			return nil
+		all = append(all, opinion{"only " + name, func(_ schemas.Prompt, r []advantage.Response) []int {
+			return places(r, func(x advantage.Response) bool { return x.Source == name })
 		}})
 	}
 	rates := map[string]advantage.Rate{}
@@ -215,11 +216,10 @@ func (l *loaded) methodQuality() (map[string]advantage.Rate, template.HTML) {
 		if len(responses) == 0 || responses[0].Right == nil {
 			continue
 		}
-		correct := right(responses)
 		for _, o := range all {
 			rate := rates[o.name]
 			rate.N++
-			if f := o.favourites(p, responses); len(f) > 0 && slices.Contains(correct, f[0]) {
+			if f := o.favourites(p, responses); len(f) > 0 && *responses[f[0]].Right {
 				rate.Wins++
 			}
 			rates[o.name] = rate

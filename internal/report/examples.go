@@ -56,7 +56,13 @@ func (l *loaded) examples() []example {
 			x.Reference = *p.Reference
 		}
 		for _, name := range l.config.Competitors() {
-			x.Responses = append(x.Responses, l.response(p.ID, name, winners[p.ID]))
+			answers := l.generations[name][p.ID]
+			if len(answers) == 0 {
+				answers = []schemas.Generation{{ID: p.ID, Source: name}} // its reading is shown all the same
+			}
+			for _, g := range answers {
+				x.Responses = append(x.Responses, l.response(g, winners[p.ID]))
+			}
 		}
 		for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
 			if row, ok := l.mode(p.ID, mode, winners[p.ID][mode]); ok {
@@ -100,18 +106,19 @@ func (l *loaded) pick(winners map[string]map[string]schemas.Selection, n int) []
 }
 
 // response gathers what is known of one source's answer.
-func (l *loaded) response(id, name string, w map[string]schemas.Selection) responseRow {
-	g := l.generations[name][id]
-	r := responseRow{Source: name, Text: g.Text, Finish: g.FinishReason, WinsInference: w[schemas.ModeInference].Source == name, WinsTraining: w[schemas.ModeTraining].Source == name}
+func (l *loaded) response(g schemas.Generation, w map[string]schemas.Selection) responseRow {
+	id, name := g.ID, g.Source
+	best := w[schemas.ModeInference]
+	r := responseRow{Source: l.named(name, g.Sample), Text: g.Text, Finish: g.FinishReason, WinsInference: best.Key() == g.Key(), WinsTraining: w[schemas.ModeTraining].Source == name}
 	for _, judge := range l.config.Reward.Models {
 		text := "–"
-		if s, ok := l.rewards[judge][[2]string{id, name}]; ok {
+		if s, ok := l.rewards[judge][g.Key()]; ok {
 			text = fmt.Sprintf("%.2f", s)
 		}
 		r.Scores = append(r.Scores, text)
 	}
 	for _, c := range w[schemas.ModeInference].Candidates {
-		if c.Source == name {
+		if c.Key(id) == g.Key() {
 			r.Votes = fmt.Sprintf("%.4g", c.Votes)
 		}
 	}
@@ -127,11 +134,11 @@ func (l *loaded) mode(id, mode string, s schemas.Selection) (modeRow, bool) {
 		if x.ID != id || !x.Selected {
 			continue
 		}
-		row := modeRow{Mode: mode, Source: x.Source, Margin: "only candidate"}
+		row := modeRow{Mode: mode, Source: l.competitor(mode, x.Source, x.Sample), Margin: "only candidate"}
 		if s.Margin != nil {
 			row.Margin = fmt.Sprintf("margin %.4g", math.Round(*s.Margin*1e4)/1e4)
 		}
-		d := l.generations[x.Source][id].TokenDistributions
+		d := l.answer(x.Key()).TokenDistributions
 		if mode == schemas.ModeTraining {
 			d = l.readings[x.Source][id].TokenDistributions
 		}

@@ -90,7 +90,7 @@ func (l *loaded) lengths() template.HTML {
 				n[0]++
 			}
 			for k, name := range names[1:] {
-				if g, ok := l.generations[name][p.ID]; ok {
+				for _, g := range l.generations[name][p.ID] {
 					sum[k+1] += float64(len(g.Text))
 					n[k+1]++
 				}

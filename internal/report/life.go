@@ -27,10 +27,11 @@ func (l *loaded) life() []byte {
 		fmt.Fprintf(&b, "    reference  %s\n", *p.Reference)
 	}
 	for _, name := range l.config.Competitors() {
-		g := l.generations[name][p.ID]
-		fmt.Fprintf(&b, "\ngenerations/%s/\n\n    text  %s\n    %d prompt tokens, %d answer tokens, finish_reason %s; each token with its three most probable entries:\n",
-			name, g.Text, g.PromptTokens, len(g.TokenIDs), g.FinishReason)
-		tokensText(&b, l.formats[name], g.TokenDistributions, nil)
+		for _, g := range l.generations[name][p.ID] {
+			fmt.Fprintf(&b, "\ngenerations/%s/%s\n\n    text  %s\n    %d prompt tokens, %d answer tokens, finish_reason %s; each token with its three most probable entries:\n",
+				name, strings.TrimPrefix(l.named(name, g.Sample), name), g.Text, g.PromptTokens, len(g.TokenIDs), g.FinishReason)
+			tokensText(&b, l.formats[name], g.TokenDistributions, nil)
+		}
 	}
 	l.measured(&b, p.ID, winners[p.ID])
 	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
@@ -89,14 +90,38 @@ func (l *loaded) telling(winners map[string]map[string]schemas.Selection) schema
 			continue
 		}
 		item, err := benchmark.FromPrompt(p)
-		right := func(model string) bool {
-			return benchmark.Correct(l.generations[model][p.ID].Text, item.Answer, item.Candidates)
-		}
-		if err == nil && right(won.Source) && !right(l.config.Target.Model) {
+		right := func(g schemas.Generation) bool { return benchmark.Correct(g.Text, item.Answer, item.Candidates) }
+		if err == nil && right(l.answer(won.Key())) && !slices.ContainsFunc(l.generations[l.config.Target.Model][p.ID], right) {
 			return p
 		}
 	}
 	return all[0]
+}
+
+// named is a source's name, with the number of its response where it has several to a prompt.
+func (l *loaded) named(source string, sample int32) string {
+	if l.config.Generate.Samples == 1 {
+		return source
+	}
+	return fmt.Sprintf("%s #%d", source, sample)
+}
+
+// competitor is named in inference mode; in training mode a source reads the reference once.
+func (l *loaded) competitor(mode, source string, sample int32) string {
+	if mode == schemas.ModeTraining {
+		return source
+	}
+	return l.named(source, sample)
+}
+
+// answer is one response, empty where it is not there.
+func (l *loaded) answer(key schemas.ResponseKey) schemas.Generation {
+	for _, g := range l.generations[key.Source][key.ID] {
+		if g.Sample == key.Sample {
+			return g
+		}
+	}
+	return schemas.Generation{}
 }
 
 // measured writes scores, cross-entropies and winners of one prompt.
@@ -105,8 +130,10 @@ func (l *loaded) measured(b *bytes.Buffer, id string, winners map[string]schemas
 	for _, judge := range l.config.Reward.Models {
 		fmt.Fprintf(b, "    %-10s", judge)
 		for _, name := range l.config.Competitors() {
-			if score, ok := l.rewards[judge][[2]string{id, name}]; ok {
-				fmt.Fprintf(b, "  %s %.2f", name, score)
+			for _, g := range l.generations[name][id] {
+				if score, ok := l.rewards[judge][g.Key()]; ok {
+					fmt.Fprintf(b, "  %s %.2f", l.named(name, g.Sample), score)
+				}
 			}
 		}
 		fmt.Fprintln(b)
@@ -123,9 +150,9 @@ func (l *loaded) measured(b *bytes.Buffer, id string, winners map[string]schemas
 		if !ok {
 			continue
 		}
-		fmt.Fprintf(b, "    %-9s  %s wins", mode, s.Source)
+		fmt.Fprintf(b, "    %-9s  %s wins", mode, l.competitor(mode, s.Source, s.Sample))
 		for _, c := range s.Candidates {
-			fmt.Fprintf(b, "; %s value %.4f", c.Source, c.Value)
+			fmt.Fprintf(b, "; %s value %.4f", l.competitor(mode, c.Source, c.Sample), c.Value)
 			if mode == schemas.ModeInference {
 				fmt.Fprintf(b, ", votes %.4g", c.Votes)
 			}

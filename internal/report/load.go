@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"maps"
-	"slices"
 
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/config"
@@ -23,11 +21,11 @@ type loaded struct {
 	config      *config.Config
 	summary     Summary
 	prompts     []schemas.Prompt
-	generations map[string]map[string]schemas.Generation     // source, prompt id
+	generations map[string]map[string][]schemas.Generation   // source, prompt id; in order of samples
 	readings    map[string]map[string]schemas.TeacherForcing // source, prompt id
-	// targetReadings are the target's of the responses, by source and prompt id; empty where the method needs none.
-	targetReadings map[string]map[string]schemas.TeacherForcing
-	rewards        map[string]map[[2]string]float64 // reward model; prompt id, source
+	// targetReadings are the target's of the responses; empty where the method needs none.
+	targetReadings map[schemas.ResponseKey]schemas.TeacherForcing
+	rewards        map[string]map[schemas.ResponseKey]float64 // reward model
 	selections     []schemas.Selection
 	fusion         map[string][]schemas.FusionExample // mode
 	datasets       []datasetLine
@@ -61,9 +59,9 @@ type metric struct {
 // load reads everything that is there.
 func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, error) {
 	l := &loaded{
-		config: c, generations: map[string]map[string]schemas.Generation{}, readings: map[string]map[string]schemas.TeacherForcing{},
-		targetReadings: map[string]map[string]schemas.TeacherForcing{},
-		rewards:        map[string]map[[2]string]float64{}, fusion: map[string][]schemas.FusionExample{},
+		config: c, generations: map[string]map[string][]schemas.Generation{}, readings: map[string]map[string]schemas.TeacherForcing{},
+		targetReadings: map[schemas.ResponseKey]schemas.TeacherForcing{},
+		rewards:        map[string]map[schemas.ResponseKey]float64{}, fusion: map[string][]schemas.FusionExample{},
 	}
 	var err error
 	if l.summary, err = summarize(ctx, c, store); err != nil {
@@ -82,9 +80,9 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 		if err != nil {
 			return nil, err
 		}
-		l.rewards[name] = map[[2]string]float64{}
+		l.rewards[name] = map[schemas.ResponseKey]float64{}
 		for _, r := range rows {
-			l.rewards[name][[2]string{r.ID, r.Source}] = r.Score
+			l.rewards[name][r.Key()] = r.Score
 		}
 	}
 	if l.selections, err = read[schemas.Selection](ctx, store, l, "selections"); err != nil {
@@ -95,7 +93,7 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 		if l.fusion[mode], err = read[schemas.FusionExample](ctx, store, l, name); err != nil {
 			return nil, err
 		}
-		l.stored(name, l.size(name), sparse(slices.Values(l.fusion[mode]), func(x schemas.FusionExample) dist.Sparse {
+		l.stored(name, l.size(name), sparse(l.fusion[mode], func(x schemas.FusionExample) dist.Sparse {
 			return dist.Sparse{Counts: x.Counts, IDs: x.IDs, LogProbs: x.LogProbs}
 		}))
 	}
@@ -111,31 +109,42 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 // loadSource reads what one competitor wrote and read.
 func (l *loaded) loadSource(ctx context.Context, store dataset.Store, name string) (err error) {
 	generations, readings, responses := "generations/"+name, "crossentropy/"+name, "crossentropy-responses/"+name
-	if l.generations[name], err = readByID(ctx, store, l, generations, func(g schemas.Generation) string { return g.ID }); err != nil {
+	answers, err := read[schemas.Generation](ctx, store, l, generations)
+	if err != nil {
 		return err
 	}
-	l.stored(generations, l.size(generations), sparse(maps.Values(l.generations[name]), func(g schemas.Generation) dist.Sparse {
+	l.generations[name] = map[string][]schemas.Generation{}
+	for _, g := range answers {
+		l.generations[name][g.ID] = append(l.generations[name][g.ID], g)
+	}
+	l.stored(generations, l.size(generations), sparse(answers, func(g schemas.Generation) dist.Sparse {
 		return dist.Sparse{Counts: g.Counts, IDs: g.IDs, LogProbs: g.LogProbs}
 	}))
-	byID := func(r schemas.TeacherForcing) string { return r.ID }
-	if l.readings[name], err = readByID(ctx, store, l, readings, byID); err != nil {
+	own, err := read[schemas.TeacherForcing](ctx, store, l, readings)
+	if err != nil {
 		return err
 	}
-	if rows, err := readByID(ctx, store, l, responses, byID); err != nil {
-		return err
-	} else if len(rows) > 0 {
-		l.targetReadings[name] = rows
+	l.readings[name] = map[string]schemas.TeacherForcing{}
+	for _, r := range own {
+		l.readings[name][r.ID] = r
 	}
-	l.stored(readings, l.size(readings), sparse(maps.Values(l.readings[name]), func(r schemas.TeacherForcing) dist.Sparse {
+	ofTarget, err := read[schemas.TeacherForcing](ctx, store, l, responses)
+	if err != nil {
+		return err
+	}
+	for _, r := range ofTarget {
+		l.targetReadings[r.Key()] = r
+	}
+	l.stored(readings, l.size(readings), sparse(own, func(r schemas.TeacherForcing) dist.Sparse {
 		return dist.Sparse{Counts: r.Counts, IDs: r.IDs, LogProbs: r.LogProbs}
 	}))
 	return nil
 }
 
 // sparse are the distributions of rows.
-func sparse[T any](rows iter.Seq[T], of func(T) dist.Sparse) iter.Seq[dist.Sparse] {
+func sparse[T any](rows []T, of func(T) dist.Sparse) iter.Seq[dist.Sparse] {
 	return func(yield func(dist.Sparse) bool) {
-		for r := range rows {
+		for _, r := range rows {
 			if !yield(of(r)) {
 				return
 			}
@@ -166,18 +175,6 @@ func read[T any](ctx context.Context, store dataset.Store, l *loaded, name strin
 	m := d.Manifest
 	l.datasets = append(l.datasets, datasetLine{name, len(m.Parts), m.Rows, m.Bytes, m.RejectCodes})
 	return rows, nil
-}
-
-// readByID is read, by prompt; of several samples the first counts.
-func readByID[T any](ctx context.Context, store dataset.Store, l *loaded, name string, id func(T) string) (map[string]T, error) {
-	rows, err := read[T](ctx, store, l, name)
-	out := make(map[string]T, len(rows))
-	for _, r := range rows {
-		if _, ok := out[id(r)]; !ok {
-			out[id(r)] = r
-		}
-	}
-	return out, err
 }
 
 // readMetrics reads trainer/metrics.jsonl; none before training. A last line cut short by a kill is left out.

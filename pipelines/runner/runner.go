@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	//lint:ignore SA1019 deprecated for what it cannot do; a test that wants no job server needs nothing of that
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" // registers the runner
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"

@@ -10,6 +10,7 @@ import (
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
 func init() { sink.Register[Step]() }
@@ -28,8 +29,8 @@ type Step struct {
 	Source inflight.Model
 	// Prompts and Output are names of datasets.
 	Prompts, Output string
-	// Responses, if set, is the dataset of generations that are read instead of the references: the first samples that
-	// are not empty. The rows then bear the name of who wrote them.
+	// Responses, if set, is the dataset of generations that are read instead of the references, all that are not empty.
+	// The rows then bear the name of who wrote them, and the sample.
 	Responses string
 	// Footer is what every part says of itself: digests and fingerprints.
 	Footer dataset.Footer
@@ -56,7 +57,7 @@ func (s Step) Name() string {
 func (s Step) Datasets() []string { return []string{s.Output} }
 
 // Make implements sink.Step.
-func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
+func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally.Tally) ([][]byte, error) {
 	prompts, input, err := sink.Read[schemas.Prompt](ctx, in, s.Prompts, part)
 	if err != nil {
 		return nil, err
@@ -74,16 +75,16 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	if err != nil {
 		return nil, err
 	}
-	rows, rejects := make([]*schemas.TeacherForcing, len(prompts)), make([]*schemas.Rejected, len(prompts))
+	rows, rejects := make([]*schemas.TeacherForcing, len(texts)), make([]*schemas.Rejected, len(texts))
 	feed, calls := s.Source.Calls()
-	err = inflight.Rows(ctx, feed, calls, len(prompts), func(ctx context.Context, i int) error {
-		if texts[i] == nil {
-			tally.Row(false)
+	err = inflight.Rows(ctx, feed, calls, len(texts), func(ctx context.Context, i int) error {
+		if texts[i].text == "" {
+			counts.Row()
 			return nil
 		}
 		var err error
-		if rows[i], rejects[i], err = s.read(ctx, model, &prompts[i], texts[i]); err == nil {
-			tally.Row(rejects[i] != nil)
+		if rows[i], rejects[i], err = s.read(ctx, model, texts[i], counts); err == nil {
+			counts.Row(rejects[i])
 		}
 		return err
 	})
@@ -96,41 +97,44 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	return [][]byte{data}, err
 }
 
-// given is a text to read, its author and whether it has an end-of-turn.
+// given is a text to read, its author and sample and whether it has an end-of-turn; "" where there is nothing to read.
 type given struct {
+	prompt       *schemas.Prompt
 	text, author string
+	sample       int32
 	closed       bool
 }
 
-// references are the prompts' texts to read, nil where there is none; their author is nobody.
-func references(prompts []schemas.Prompt) []*given {
-	out := make([]*given, len(prompts))
+// references are the prompts' references; their author is nobody.
+func references(prompts []schemas.Prompt) []given {
+	out := make([]given, len(prompts))
 	for i := range prompts {
-		if r := prompts[i].Reference; r != nil {
-			out[i] = &given{text: *r, closed: true}
+		if p := &prompts[i]; p.Reference != nil {
+			out[i] = given{prompt: p, text: *p.Reference, closed: true}
 		}
 	}
 	return out
 }
 
-// responses are the first samples that are not empty, in the order of the prompts.
-func responses(prompts []schemas.Prompt, generations []schemas.Generation) []*given {
-	byID := map[string]*given{}
+// responses are the generations in the order of the prompts.
+func responses(prompts []schemas.Prompt, generations []schemas.Generation) []given {
+	byID := map[string][]given{}
 	for _, g := range generations {
-		if g.Sample == 0 && g.Text != "" {
-			byID[g.ID] = &given{g.Text, g.Source, g.FinishReason == schemas.FinishStop}
-		}
+		byID[g.ID] = append(byID[g.ID], given{nil, g.Text, g.Source, g.Sample, g.FinishReason == schemas.FinishStop})
 	}
-	out := make([]*given, len(prompts))
+	var out []given
 	for i := range prompts {
-		out[i] = byID[prompts[i].ID]
+		for _, t := range byID[prompts[i].ID] {
+			t.prompt = &prompts[i]
+			out = append(out, t)
+		}
 	}
 	return out
 }
 
 // read scores one text: a row, or a reject.
-func (s Step) read(ctx context.Context, model Scorer, p *schemas.Prompt, t *given) (*schemas.TeacherForcing, *schemas.Rejected, error) {
-	author, what := t.author, "response"
+func (s Step) read(ctx context.Context, model Scorer, t given, counts *tally.Tally) (*schemas.TeacherForcing, *schemas.Rejected, error) {
+	p, author, what := t.prompt, t.author, "response"
 	if s.Responses == "" {
 		author, what = s.Source.Name, "reference"
 	}
@@ -141,7 +145,9 @@ func (s Step) read(ctx context.Context, model Scorer, p *schemas.Prompt, t *give
 	if n := len(encoded.PromptIDs) + len(encoded.TextIDs); n > model.Context() {
 		return nil, sink.Reject(s.Name(), p.ID, author, CodeTooLong, "prompt and %s of %d tokens exceed the context of %d", what, n, model.Context()), nil
 	}
+	end := counts.Call()
 	reading, err := model.Score(ctx, Request{PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, Truncate: s.Truncate})
+	end(len(encoded.PromptIDs), len(reading.TokenLogProbs))
 	if rejected := sink.Failed(s.Name(), p.ID, s.Source.Name, err); rejected != nil {
 		return nil, rejected, nil
 	}
@@ -150,7 +156,7 @@ func (s Step) read(ctx context.Context, model Scorer, p *schemas.Prompt, t *give
 	}
 	nats := reading.Nats()
 	return &schemas.TeacherForcing{
-		ID: p.ID, Source: author, Nats: nats, Bytes: int32(len(t.text)), Tokens: int32(len(encoded.TextIDs)),
+		ID: p.ID, Source: author, Sample: t.sample, Nats: nats, Bytes: int32(len(t.text)), Tokens: int32(len(encoded.TextIDs)),
 		NatsPerByte: nats / float64(len(t.text)),
 		TokenDistributions: schemas.TokenDistributions{
 			TokenIDs: encoded.TextIDs, TokenLogProbs: reading.TokenLogProbs, TextRank: reading.TextRank,

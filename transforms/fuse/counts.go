@@ -84,11 +84,12 @@ func (s Step) counts(ctx context.Context, in *sink.Inputs, n int) ([]*vocabulary
 		if err != nil {
 			return nil, err
 		}
-		readings, _, err := readingsOf(ctx, in, source.CrossEntropy, n)
+		rows, _, err := sink.Read[schemas.TeacherForcing](ctx, in, source.CrossEntropy, n)
 		if err != nil {
 			return nil, err
 		}
-		warper := align.NewWarper(vocabulary.NewStrings(f.Tokenizer()), vocabulary.NewStrings(target.Tokenizer()))
+		readings := byPrompt(rows)
+		warper := align.NewWarper(align.MethodStatistics, vocabulary.NewStrings(f.Tokenizer()), vocabulary.NewStrings(target.Tokenizer()))
 		counts, size := &vocabulary.Counts{}, int32(f.Tokenizer().Size())
 		add := func(p *schemas.Prompt, text string, closed bool, ids []int32) {
 			encoded, err := target.Encode(p.Messages, text, closed)
@@ -99,7 +100,7 @@ func (s Step) counts(ctx context.Context, in *sink.Inputs, n int) ([]*vocabulary
 		}
 		for i := range prompts {
 			p := &prompts[i]
-			if g := responses[p.ID]; g != nil {
+			for _, g := range responses[p.ID] {
 				add(p, g.Text, g.FinishReason == schemas.FinishStop, g.TokenIDs)
 			}
 			if r := readings[p.ID]; r != nil && p.Reference != nil {

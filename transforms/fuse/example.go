@@ -13,6 +13,7 @@ import (
 type text struct {
 	mode        string
 	source      int
+	sample      int32
 	selected    bool
 	text        string
 	closed      bool
@@ -27,7 +28,7 @@ type text struct {
 func response(g *schemas.Generation, source int, selected bool, reward, margin *float64, reading *schemas.TeacherForcing) text {
 	nats := max(0, dist.Nats(g.TokenLogProbs))
 	return text{
-		mode: schemas.ModeInference, source: source, selected: selected, text: g.Text, closed: g.FinishReason == schemas.FinishStop,
+		mode: schemas.ModeInference, source: source, sample: g.Sample, selected: selected, text: g.Text, closed: g.FinishReason == schemas.FinishStop,
 		tokens: &g.TokenDistributions, natsPerByte: nats / float64(max(1, len(g.Text))), reward: reward, margin: margin, own: distributions(reading),
 	}
 }
@@ -101,7 +102,7 @@ func (s Step) aligned(out *output, p *schemas.Prompt, t text) (x alignedText, re
 	}
 	x.Dist, x.Status = aligned.Dist, aligned.Status
 	x.row = schemas.FusionExample{
-		ID: p.ID, Mode: t.mode, Source: source.Name, Selected: t.selected, Weight: 1, Reward: t.reward,
+		ID: p.ID, Mode: t.mode, Source: source.Name, Sample: t.sample, Selected: t.selected, Weight: 1, Reward: t.reward,
 		PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, NatsPerByte: t.natsPerByte, Margin: t.margin, Text: t.text,
 	}
 	return x, nil, nil

@@ -1,6 +1,8 @@
 package fuse
 
 import (
+	"slices"
+
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/benchmark"
 	"github.com/profuser/profuser/fusion/mixture"
@@ -12,14 +14,15 @@ import (
 func (s Step) inference(out *output, p *schemas.Prompt, rows *part, stats []*advantage.Stats) error {
 	var responses []advantage.Response
 	for k, source := range s.Sources {
-		g := rows.generations[k][p.ID]
-		if g == nil || !source.Competes {
+		if !source.Competes {
 			continue
 		}
-		if ok, err := s.sound(out, schemas.ModeInference, source, "generation", p.ID, g.Text, g.FinishReason == schemas.FinishStop, &g.TokenDistributions); err != nil {
-			return err
-		} else if ok {
-			responses = append(responses, opinion(p, rows, k, g))
+		for _, g := range rows.generations[k][p.ID] {
+			if ok, err := s.sound(out, schemas.ModeInference, source, "generation", p.ID, g.Text, g.FinishReason == schemas.FinishStop, &g.TokenDistributions); err != nil {
+				return err
+			} else if ok {
+				responses = append(responses, opinion(p, rows, g))
+			}
 		}
 	}
 	selection, err := s.Method.Select(p.ID, responses, stats)
@@ -29,19 +32,20 @@ func (s Step) inference(out *output, p *schemas.Prompt, rows *part, stats []*adv
 		return err
 	}
 	out.selections = append(out.selections, selection)
-	return s.each(selection, func(k int, selected bool) error {
-		g := rows.generations[k][p.ID]
-		return s.example(out, p, response(g, k, selected, advantage.MeanScore(rows.scores(p.ID, g.Source)), selection.Margin, rows.targetReadings[k][p.ID]))
+	return s.each(selection, func(k int, c schemas.Candidate, selected bool) error {
+		answers := rows.generations[k][p.ID]
+		g := answers[slices.IndexFunc(answers, func(g *schemas.Generation) bool { return g.Sample == c.Sample })]
+		return s.example(out, p, response(g, k, selected, advantage.MeanScore(rows.scores(g.Key())), selection.Margin, rows.targetReadings[g.Key()]))
 	})
 }
 
 // opinion gathers what is known of a response's worth.
-func opinion(p *schemas.Prompt, rows *part, k int, g *schemas.Generation) advantage.Response {
-	r := advantage.Response{Source: g.Source, Text: g.Text, Finish: g.FinishReason, Scores: rows.scores(p.ID, g.Source)}
-	if reading := rows.targetReadings[k][p.ID]; reading != nil {
+func opinion(p *schemas.Prompt, rows *part, g *schemas.Generation) advantage.Response {
+	r := advantage.Response{Source: g.Source, Sample: g.Sample, Text: g.Text, Finish: g.FinishReason, Scores: rows.scores(g.Key())}
+	if reading := rows.targetReadings[g.Key()]; reading != nil {
 		r.TargetNats = &reading.NatsPerByte
 	}
-	if won, ok := rows.wins[p.ID][advantage.Shown{Source: g.Source, Sample: g.Sample}]; ok {
+	if won, ok := rows.wins[g.Key()]; ok {
 		r.Wins = &won
 	}
 	if item, ok := benchmark.FinalAnswer(*p); ok {
@@ -84,7 +88,7 @@ func (s Step) training(out *output, p *schemas.Prompt, rows *part) error {
 			return err
 		}
 	}
-	return s.each(selection, func(k int, selected bool) error {
+	return s.each(selection, func(k int, _ schemas.Candidate, selected bool) error {
 		r := rows.readings[k][p.ID]
 		return s.example(out, p, reference(*p.Reference, r, k, selected, selection.Margin, s.targetReading(rows, p.ID)))
 	})
@@ -129,28 +133,20 @@ func (s Step) targetReading(rows *part, id string) *schemas.TeacherForcing {
 	return nil
 }
 
-// each calls write for the competitors of a selection whose rows are kept.
-func (s Step) each(selection schemas.Selection, write func(k int, selected bool) error) error {
+// each calls write for the candidates of a selection whose rows are kept, k being the place of the candidate's source.
+func (s Step) each(selection schemas.Selection, write func(k int, c schemas.Candidate, selected bool) error) error {
 	if s.DropTargetWins && selection.Source == s.Target.Name {
 		return nil
 	}
-	for k, source := range s.Sources {
-		selected := source.Model.Name == selection.Source
-		if !selected && !(s.KeepAll && candidate(selection, source.Model.Name)) {
+	for _, c := range selection.Candidates {
+		selected := c.Key(selection.ID) == selection.Key()
+		if !selected && !s.KeepAll {
 			continue
 		}
-		if err := write(k, selected); err != nil {
+		k := slices.IndexFunc(s.Sources, func(source Source) bool { return source.Model.Name == c.Source })
+		if err := write(k, c, selected); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func candidate(selection schemas.Selection, name string) bool {
-	for _, c := range selection.Candidates {
-		if c.Source == name {
-			return true
-		}
-	}
-	return false
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/sink"
 )
 
@@ -60,16 +61,27 @@ func (f *statisticsFn) ProcessElement(ctx context.Context, p sink.Part, emit fun
 	return nil
 }
 
-// sums counts the scores of the responses that no filter drops.
+// sums counts the scores of the responses that can win: no filter drops them, and their source has not said the same before.
 func (s Step) sums(ctx context.Context, in *sink.Inputs, n int) ([]*advantage.Stats, error) {
-	kept := map[[2]string]bool{}
+	kept := map[schemas.ResponseKey]bool{}
 	for _, source := range s.Sources {
+		if !source.Competes {
+			continue
+		}
 		rows, _, err := generations(ctx, in, source.Generations, n)
 		if err != nil {
 			return nil, err
 		}
-		for id, g := range rows {
-			kept[[2]string{id, g.Source}] = source.Competes && s.Method.Filters.Drop(g.Text, g.FinishReason) == ""
+		for id, answers := range rows {
+			var left []advantage.Response
+			for _, g := range answers {
+				if s.Method.Filters.Drop(g.Text, g.FinishReason) == "" {
+					left = append(left, advantage.Response{Source: g.Source, Sample: g.Sample, Text: g.Text})
+				}
+			}
+			for _, r := range advantage.Distinct(left) {
+				kept[schemas.ResponseKey{ID: id, Source: r.Source, Sample: r.Sample}] = true
+			}
 		}
 	}
 	var out []*advantage.Stats
