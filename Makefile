@@ -103,6 +103,11 @@ likelihood: ## what exact alignment keeps of SmolLM2's likelihood, by target tok
 	go run ./data/likelihood -model $(SMOLLM2) -texts $(LIKELIHOOD_TEXTS) -entries $(LIKELIHOOD_ENTRIES) -targets vicuna,mptchat,gpt2,mistral03
 
 REAL ?=
+MERGEKIT ?= out/mergekit/bin/python
+
+bench-merge: build ## merging against mergekit and dd: CPU seconds, peak memory; MERGEKIT=python of a venv with mergekit (docs/merging.md)
+	$(MERGEKIT) trainer/merge/testdata/bench.py bin/profuser-trainer out/bench-merge
+
 bench-dataset: ## reading and writing fusion datasets, bytes an entry; REAL=out/x/crossentropy/MODEL takes real distributions (docs/datasets.md)
 	go test -run '^$$' -bench Storage -cpu 1 ./internal/dataset -real "$(if $(REAL),$(abspath $(REAL)))"
 

@@ -17,6 +17,7 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/serving"
+	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/transforms/source"
 )
 
@@ -55,12 +56,31 @@ func CheckModel(ctx context.Context, c *config.Config, name string) error {
 	return r.checkModel(ctx, name, slices.Contains(c.Reward.Models, name))
 }
 
+// CheckJudge says what is wrong with the chat model that method judge asks, if that is the method.
+func CheckJudge(ctx context.Context, c *config.Config) error {
+	r := &Run{config: c, checked: map[string]checkedModel{}}
+	return r.checkJudge(ctx)
+}
+
+// CheckRunner says whether the runner answers, and can reach what it must.
+func CheckRunner(ctx context.Context, c *config.Config) error {
+	if err := checkPlaces(c); err != nil {
+		return err
+	}
+	_, err := runner.Open(ctx, runnerOptions(c))
+	return err
+}
+
 // checkModel reads a model's small files, checks that it has the head that its role needs, and takes the digest of all.
 func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
 	if _, ok := r.checked[name]; ok {
 		return nil
 	}
 	m := r.model(name)
+	if !m.AtHand() {
+		r.checked[name] = checkedModel{}
+		return nil
+	}
 	if m.Endpoint.URLs != "" {
 		return r.checkServed(ctx, m, serving.Need{Generate: !reward, Score: !reward, Reward: reward, TopK: r.config.Truncate.TopK})
 	}

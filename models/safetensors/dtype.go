@@ -1,10 +1,6 @@
 package safetensors
 
-import (
-	"encoding/binary"
-	"fmt"
-	"math"
-)
+import "math"
 
 // Storage types of tensor elements.
 const (
@@ -20,58 +16,6 @@ const (
 var elementSize = map[string]int64{
 	F32: 4, BF16: 2, F16: 2, F64: 8, I32: 4, I64: 8,
 	"U8": 1, "I8": 1, "BOOL": 1, "I16": 2, "U16": 2, "U32": 4, "U64": 8, "F8_E4M3": 1, "F8_E5M2": 1,
-}
-
-// toFloat32 decodes little-endian elements of a floating-point type.
-func toFloat32(dtype string, raw []byte) ([]float32, error) {
-	switch dtype {
-	case F32:
-		out := make([]float32, len(raw)/4)
-		for i := range out {
-			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
-		}
-		return out, nil
-	case BF16:
-		out := make([]float32, len(raw)/2)
-		for i := range out {
-			out[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(raw[2*i:])) << 16)
-		}
-		return out, nil
-	case F16:
-		out := make([]float32, len(raw)/2)
-		for i := range out {
-			out[i] = halfToFloat32(binary.LittleEndian.Uint16(raw[2*i:]))
-		}
-		return out, nil
-	case F64:
-		out := make([]float32, len(raw)/8)
-		for i := range out {
-			out[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:])))
-		}
-		return out, nil
-	}
-	return nil, fmt.Errorf("type %s cannot be read as float32; F32, BF16, F16 and F64 can", dtype)
-}
-
-// appendFloat32 encodes x in a storage type, rounding to nearest even.
-func appendFloat32(b []byte, dtype string, x []float32) ([]byte, error) {
-	switch dtype {
-	case F32:
-		for _, v := range x {
-			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
-		}
-	case BF16:
-		for _, v := range x {
-			b = binary.LittleEndian.AppendUint16(b, float32ToBFloat16(v))
-		}
-	case F16:
-		for _, v := range x {
-			b = binary.LittleEndian.AppendUint16(b, float32ToHalf(v))
-		}
-	default:
-		return nil, fmt.Errorf("type %q cannot be written; F32, BF16 and F16 can", dtype)
-	}
-	return b, nil
 }
 
 // float32ToBFloat16 rounds to nearest even; NaN stays NaN.

@@ -226,14 +226,32 @@ func (f *File) Float32(name string) ([]float32, error) {
 		return nil, fmt.Errorf("reading %s: no tensor %s", f.path, name)
 	}
 	raw := make([]byte, t.end-t.start)
-	if _, err := t.file.ReadAt(raw, t.start); err != nil {
-		return nil, fmt.Errorf("reading tensor %s of %s: %w", name, t.file.Name(), err)
+	if err := t.ReadAt(raw, 0); err != nil {
+		return nil, err
 	}
-	x, err := toFloat32(t.DType, raw)
-	if err != nil {
+	x := make([]float32, t.Len())
+	if err := Decode(x, t.DType, raw); err != nil {
 		return nil, fmt.Errorf("reading tensor %s of %s: %w", name, t.file.Name(), err)
 	}
 	return x, nil
+}
+
+// Path is the file that holds the tensor.
+func (t Tensor) Path() string { return t.file.Name() }
+
+// Bytes is the size of the tensor's data.
+func (t Tensor) Bytes() int64 { return t.end - t.start }
+
+// ReadAt reads bytes of the tensor's data, from an offset within it, for any number of goroutines at a time. Fewer bytes
+// than asked for are an error.
+func (t Tensor) ReadAt(b []byte, offset int64) error {
+	if offset < 0 || offset+int64(len(b)) > t.Bytes() {
+		return fmt.Errorf("reading tensor %s of %s: bytes %d to %d are outside its %d", t.Name, t.file.Name(), offset, offset+int64(len(b)), t.Bytes())
+	}
+	if _, err := t.file.ReadAt(b, t.start+offset); err != nil {
+		return fmt.Errorf("reading tensor %s of %s: %w", t.Name, t.file.Name(), err)
+	}
+	return nil
 }
 
 // Close closes the files.

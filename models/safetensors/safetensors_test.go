@@ -334,3 +334,122 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// TestConvert compares the conversions of whole slices, which may run as vector instructions, with single elements, for
+// every bfloat16 and for float32 around all places where rounding turns.
+func TestConvert(t *testing.T) {
+	var x []float32
+	for u := range uint32(1 << 16) {
+		for _, low := range []uint32{0, 1, 0x7fff, 0x8000, 0x8001, 0xffff} {
+			x = append(x, math.Float32frombits(u<<16|low))
+		}
+	}
+	whole := make([]byte, 2*len(x))
+	if err := Encode(whole, BF16, x); err != nil {
+		t.Fatal(err)
+	}
+	back := make([]float32, len(x))
+	if err := Decode(back, BF16, whole); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range x {
+		want := float32ToBFloat16(v)
+		if got := binary.LittleEndian.Uint16(whole[2*i:]); got != want {
+			t.Fatalf("%x becomes %x, want %x", math.Float32bits(v), got, want)
+		}
+		if math.Float32bits(back[i]) != uint32(want)<<16 {
+			t.Fatalf("%x is read as %x", want, math.Float32bits(back[i]))
+		}
+	}
+	for _, c := range []struct {
+		dtype string
+		want  []byte
+	}{{F32, []byte{0, 0, 0xc0, 0x3f}}, {F16, []byte{0, 0x3e}}, {BF16, []byte{0xc0, 0x3f}}} {
+		b, v := make([]byte, ElementSize(c.dtype)), make([]float32, 1)
+		if err := Encode(b, c.dtype, []float32{1.5}); err != nil || string(b) != string(c.want) {
+			t.Errorf("%s: 1.5 is %x, %v, want %x", c.dtype, b, err, c.want)
+		}
+		if err := Decode(v, c.dtype, b); err != nil || v[0] != 1.5 {
+			t.Errorf("%s: %x is %v, %v", c.dtype, b, v[0], err)
+		}
+		if Encode(b[1:], c.dtype, v) == nil || Decode(v, c.dtype, b[1:]) == nil {
+			t.Errorf("%s: too little room is no error", c.dtype)
+		}
+	}
+	if Encode(nil, "F8_E4M3", nil) == nil || Decode(nil, "I32", nil) == nil || Float("I64") || !Float(F64) {
+		t.Error("types that cannot be converted are converted")
+	}
+}
+
+// TestWriter writes tensors out of order, in pieces, into shards that appear with their index only at Commit.
+func TestWriter(t *testing.T) {
+	tensors := []Outline{{"b", F32, []int{3}}, {"a", BF16, []int{2, 2}}, {"big", F32, []int{10}}, {"none", F32, []int{0}}, {"i", "I64", []int{1}}}
+	shards := Split(tensors, 20)
+	if d := cmp.Diff([][]Outline{{tensors[0], tensors[1]}, {tensors[2]}, {tensors[3], tensors[4]}}, shards); d != "" {
+		t.Fatal(d)
+	}
+	dir := t.TempDir()
+	w, err := Create(dir, shards)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := func(w *Writer) {
+		for _, x := range tensors {
+			for at := x.Bytes() - 1; at >= 0; at-- {
+				if err := w.WriteAt(x.Name, []byte{byte(at)}, at); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	fill(w)
+	if w.WriteAt("b", make([]byte, 5), 8) == nil || w.WriteAt("c", nil, 0) == nil || w.WriteAt("b", nil, -1) == nil {
+		t.Error("writing outside of a tensor is no error")
+	}
+	if _, err := Open(dir); err == nil {
+		t.Error("the weights load before Commit")
+	}
+	if err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if len(f.Tensors()) != len(tensors) {
+		t.Errorf("%d tensors", len(f.Tensors()))
+	}
+	for _, x := range tensors {
+		d, ok := f.Lookup(x.Name)
+		raw := make([]byte, x.Bytes())
+		if err := d.ReadAt(raw, 0); err != nil || !ok || d.Bytes() != x.Bytes() || d.DType != x.DType {
+			t.Fatalf("%s: %v %v", x.Name, d, err)
+		}
+		for i, b := range raw {
+			if int(b) != i {
+				t.Errorf("%s: byte %d is %d", x.Name, i, b)
+			}
+		}
+		if d.ReadAt(make([]byte, 2), x.Bytes()-1) == nil {
+			t.Errorf("%s: reading beyond its end is no error", x.Name)
+		}
+	}
+	single := t.TempDir()
+	if w, err = Create(single, Split(tensors, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	fill(w)
+	if err := w.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(single); err != nil || len(left) > 0 {
+		t.Errorf("Abort leaves %v, %v", left, err)
+	}
+	if _, err := Create(single, [][]Outline{{tensors[0]}, {tensors[0]}}); err == nil {
+		t.Error("a tensor in two shards is no error")
+	}
+	if _, err := Create(single, [][]Outline{{{"x", "F3", []int{1}}}}); err == nil {
+		t.Error("an unknown type is no error")
+	}
+}

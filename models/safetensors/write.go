@@ -35,7 +35,14 @@ type headerEntry struct {
 func Write(path string, tensors []Named) (err error) {
 	tensors = slices.Clone(tensors)
 	slices.SortFunc(tensors, func(a, b Named) int { return strings.Compare(a.Name, b.Name) })
-	header, err := encodeHeader(tensors)
+	outline := make([]Outline, len(tensors))
+	for i, t := range tensors {
+		outline[i] = Outline{Name: t.Name, DType: t.DType, Shape: t.Shape}
+		if n := outline[i].Len(); n != len(t.Data) {
+			return fmt.Errorf("writing %s: tensor %s: shape %v wants %d values, got %d", path, t.Name, t.Shape, n, len(t.Data))
+		}
+	}
+	header, err := encodeHeader(outline)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
@@ -54,7 +61,9 @@ func Write(path string, tensors []Named) (err error) {
 	}
 	var buf []byte
 	for _, t := range tensors {
-		if buf, err = appendFloat32(buf[:0], t.DType, t.Data); err != nil {
+		size := len(t.Data) * int(elementSize[t.DType])
+		buf = slices.Grow(buf[:0], size)[:size]
+		if err = Encode(buf, t.DType, t.Data); err != nil {
 			return err
 		}
 		if _, err = w.Write(buf); err != nil {
@@ -80,21 +89,17 @@ func Write(path string, tensors []Named) (err error) {
 }
 
 // encodeHeader is the length prefix and the JSON header, padded with spaces to eight bytes.
-func encodeHeader(tensors []Named) ([]byte, error) {
+func encodeHeader(tensors []Outline) ([]byte, error) {
 	entries := map[string]any{"__metadata__": map[string]string{"format": "pt"}}
 	var at int64
 	for _, t := range tensors {
-		n := 1
-		for _, d := range t.Shape {
-			n *= d
-		}
-		if n != len(t.Data) {
-			return nil, fmt.Errorf("tensor %s: shape %v wants %d values, got %d", t.Name, t.Shape, n, len(t.Data))
-		}
 		if _, twice := entries[t.Name]; twice {
 			return nil, fmt.Errorf("tensor name %q is used twice or reserved", t.Name)
 		}
-		end := at + int64(n)*elementSize[t.DType]
+		if elementSize[t.DType] == 0 {
+			return nil, fmt.Errorf("tensor %s: type %q is not known", t.Name, t.DType)
+		}
+		end := at + t.Bytes()
 		entries[t.Name] = headerEntry{t.DType, append([]int{}, t.Shape...), [2]int64{at, end}} // never null
 		at = end
 	}

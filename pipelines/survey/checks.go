@@ -13,10 +13,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines"
 	"github.com/profuser/profuser/pipelines/plan"
+	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/transforms/source"
 )
 
@@ -43,6 +45,13 @@ func Checks(ctx context.Context, c *config.Config, offline bool) []plan.Check {
 		}
 		all = append(all, check{text, m.Endpoint != nil, func(ctx context.Context) error { return pipelines.CheckModel(ctx, impatient(c), name) }})
 	}
+	if in := c.Advantage.Inference; in.Method == advantage.Judge {
+		m, _ := c.Model(in.Judge)
+		all = append(all, check{"judge " + in.Judge, m.Endpoint != nil, func(ctx context.Context) error { return pipelines.CheckJudge(ctx, impatient(c)) }})
+	}
+	all = append(all, check{"runner " + c.Runner.Name, c.Runner.Name != runner.Prism && c.Runner.Name != runner.Direct, func(ctx context.Context) error {
+		return pipelines.CheckRunner(ctx, c)
+	}})
 	places := []string{c.Out}
 	for _, m := range c.Models {
 		if m.Endpoint != nil && m.Endpoint.Cache != "" && !slices.Contains(places, m.Endpoint.Cache) {

@@ -73,6 +73,11 @@ func TestPlanOfARun(t *testing.T) {
 	if found.Rows != 48 || found.Read != 48 || found.Parts != 2 || found.WithReference != 1 || found.Readers["sage"].Fits != 1 {
 		t.Errorf("found %+v", found)
 	}
+	c.Plan.Sample = 12
+	few, err := survey.Look(t.Context(), c)
+	if err != nil || few.Read != 12 || few.Rows != 48 || few.PromptRowBytes < found.PromptRowBytes/1.5 || few.PromptRowBytes > found.PromptRowBytes*1.5 {
+		t.Errorf("of 12 prompts, error %v: %+v\nof all: %+v", err, few, found)
+	}
 	probe, err := survey.Probe(t.Context(), c, 24, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +149,11 @@ func TestChecks(t *testing.T) {
 	if _, err := os.Stat(c.Out); err == nil {
 		t.Errorf("%s is left", c.Out)
 	}
+	c.Runner.Name, c.Runner.Endpoint = "portable", "127.0.0.1:1"
 	c.Out = filepath.Join(c.Prompts.Files[0], "out") // below a file
+	if got = strings.Join(faults(false), "\n"); !strings.Contains(got, "portable: skipped false, no Beam job server answers at 127.0.0.1:1") {
+		t.Errorf("a runner that is not there:\n%s", got)
+	}
 	if got = strings.Join(faults(true), "\n"); !strings.Contains(got, "to: skipped false, ") {
 		t.Errorf("below a file:\n%s", got)
 	}
