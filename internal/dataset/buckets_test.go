@@ -11,14 +11,23 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 
+	"github.com/profuser/profuser/internal/dataset/s3test"
 	"github.com/profuser/profuser/schemas"
 )
 
-var timeZero time.Time
+// startS3 starts a server for a test.
+func startS3(t *testing.T) *s3test.Server {
+	t.Helper()
+	f, environment, stop := s3test.Start()
+	t.Cleanup(stop)
+	for key, value := range environment {
+		t.Setenv(key, value)
+	}
+	return f
+}
 
 // TestBuckets: Google's store (fake-gcs-server) and S3's (fakeS3) behave as the local one does: a key is created once,
 // listings are whole beyond a thousand keys, and a dataset is the same, byte for byte.
@@ -135,7 +144,7 @@ func TestBucketFaults(t *testing.T) {
 	ctx := t.Context()
 	var left atomic.Int32
 	failing := func(method string, answer func(w http.ResponseWriter)) {
-		f.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		f.Fault = func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != method || left.Add(-1) < 0 {
 				return false
 			}
@@ -143,7 +152,7 @@ func TestBucketFaults(t *testing.T) {
 			return true
 		}
 	}
-	unavailable := func(w http.ResponseWriter) { refuse(w, http.StatusServiceUnavailable, "SlowDown") }
+	unavailable := func(w http.ResponseWriter) { s3test.Refuse(w, http.StatusServiceUnavailable, "SlowDown") }
 	cut := func(w http.ResponseWriter) {
 		w.Header().Set("Content-Length", "10")
 		_, _ = w.Write([]byte("0123"))
@@ -175,13 +184,13 @@ func TestBucketFaults(t *testing.T) {
 	if n := 1<<20 - left.Load(); n != tries {
 		t.Errorf("%d requests to a store that is down", n)
 	}
-	f.fault = nil
+	f.Fault = nil
 	lost := false
-	f.lose = func(*http.Request) bool { lost = !lost; return lost }
+	f.Lose = func(*http.Request) bool { lost = !lost; return lost }
 	if err := s.Create(ctx, "lost", []byte("ours")); err != nil {
 		t.Errorf("a put whose answer is lost: %v", err)
 	}
-	f.lose = nil
+	f.Lose = nil
 	if err := s.Create(ctx, "lost", []byte("theirs")); !errors.Is(err, ErrExists) {
 		t.Errorf("another's bytes: %v", err)
 	}

@@ -1,4 +1,4 @@
-package dataset
+package s3test
 
 import (
 	"crypto/md5"
@@ -12,44 +12,40 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
+	"time"
 )
 
-// fakeS3 is as much of S3 as our store asks for: objects by path, conditional puts, whole uploads of one or more pieces,
+// Server is as much of S3 as our store asks for: objects by path, conditional puts, whole uploads of one or more pieces,
 // ranges, listings of a thousand keys.
-type fakeS3 struct {
+type Server struct {
 	mu      sync.Mutex
 	objects map[string][]byte
 	uploads map[string]map[int][]byte
-	// fault, if set, may answer a request instead: it says whether it has.
-	fault func(w http.ResponseWriter, r *http.Request) bool
-	// lose says after which puts the answer is lost: the object is there, the client hears of an error.
-	lose func(r *http.Request) bool
+	// Fault, if set, may answer a request instead: it says whether it has.
+	Fault func(w http.ResponseWriter, r *http.Request) bool
+	// Lose says after which puts the answer is lost: the object is there, the client hears of an error.
+	Lose func(r *http.Request) bool
 }
 
-// startS3 starts a server and points the environment to it.
-func startS3(t *testing.T) *fakeS3 {
-	t.Helper()
-	f := &fakeS3{objects: map[string][]byte{}, uploads: map[string]map[int][]byte{}}
+// Start starts a server and returns what points a client to it: variables of the environment.
+func Start() (f *Server, environment map[string]string, stop func()) {
+	f = &Server{objects: map[string][]byte{}, uploads: map[string]map[int][]byte{}}
 	server := httptest.NewServer(f)
-	t.Cleanup(server.Close)
-	for key, value := range map[string]string{
+	return f, map[string]string{
 		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "fake", "AWS_SECRET_ACCESS_KEY": "fake",
 		"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
-	} {
-		t.Setenv(key, value)
-	}
-	return f
+	}, server.Close
 }
 
-func refuse(w http.ResponseWriter, status int, code string) {
+// Refuse answers with an error of S3's.
+func Refuse(w http.ResponseWriter, status int, code string) {
 	w.WriteHeader(status)
 	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", code, code)
 }
 
 // ServeHTTP implements http.Handler.
-func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if f.fault != nil && f.fault(w, r) {
+func (f *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f.Fault != nil && f.Fault(w, r) {
 		return
 	}
 	f.mu.Lock()
@@ -69,7 +65,7 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.uploads[query.Get("uploadId")][number] = body(r)
 		w.Header().Set("ETag", `"piece"`)
 	case (r.Method == http.MethodPut || r.Method == http.MethodPost) && r.Header.Get("If-None-Match") == "*" && there:
-		refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
+		Refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
 	case r.Method == http.MethodPost && query.Has("uploadId"):
 		pieces := f.uploads[query.Get("uploadId")]
 		var whole []byte
@@ -82,8 +78,8 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		data := body(r)
 		sum := md5.Sum(data)
 		f.objects[key] = data
-		if f.lose != nil && f.lose(r) {
-			refuse(w, http.StatusInternalServerError, "InternalError")
+		if f.Lose != nil && f.Lose(r) {
+			Refuse(w, http.StatusInternalServerError, "InternalError")
 			return
 		}
 		w.Header().Set("ETag", `"`+hex.EncodeToString(sum[:])+`"`)
@@ -91,9 +87,9 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		delete(f.objects, key)
 		w.WriteHeader(http.StatusNoContent)
 	case !there:
-		refuse(w, http.StatusNotFound, "NoSuchKey")
+		Refuse(w, http.StatusNotFound, "NoSuchKey")
 	default:
-		http.ServeContent(w, r, "", timeZero, strings.NewReader(string(data)))
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(data)))
 	}
 }
 
@@ -116,7 +112,7 @@ func body(r *http.Request) []byte {
 }
 
 // list answers with a thousand keys.
-func (f *fakeS3) list(w http.ResponseWriter, prefix, after string) {
+func (f *Server) list(w http.ResponseWriter, prefix, after string) {
 	type object struct {
 		Key, ETag, LastModified string
 		Size                    int
