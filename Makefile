@@ -26,6 +26,20 @@ test-xla: ## the tests of the graphs on XLA; XLA_PLUGIN names a PJRT plugin (doc
 	@test -n "$(XLA_PLUGIN)" || { echo "make test-xla XLA_PLUGIN=/path/to/plugin.so" >&2; exit 1; }
 	XLA_PLUGIN=$(abspath $(XLA_PLUGIN)) BACKEND=xla:$(abspath $(XLA_PLUGIN)) CGO_ENABLED=1 go test -tags xla ./models/processor ./models/decoder ./models/engine
 
+ROUNDS ?= 20
+SEED ?= 1
+
+chaos: ## kill -9, full disk, bucket and server faults: ROUNDS (20) by SEED (1), each ends with the right bytes
+	go test ./pipelines -run TestChaos -count 1 -timeout 30m -v -rounds $(ROUNDS) -chaos-seed $(SEED)
+
+test-runners: build ## the built program on a stand-alone Prism job server: LOOPBACK, PROCESS, EXTERNAL, kill -9 of a worker
+	go build -trimpath -ldflags='-s -w' -o bin/prism github.com/apache/beam/sdks/v2/go/cmd/prism
+	pipelines/runner/standalone/run.sh bin/profuser out/runners/prism prism $(abspath bin/prism)
+
+test-python-runner: build ## the same on the local job service of Beam's Python SDK (needs PyPI: apache-beam)
+	test -x out/runners/venv/bin/python || { $(PYTHON) -m venv out/runners/venv && out/runners/venv/bin/pip install -q 'apache-beam==2.77.0'; }
+	pipelines/runner/standalone/run.sh bin/profuser out/runners/python python $(abspath out/runners/venv/bin/python)
+
 lint: ## formatting, vet, staticcheck, house rules
 	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "run gofumpt -w on: $$unformatted" >&2; exit 1; }
 	go vet ./...
@@ -72,6 +86,14 @@ bench-serving: ## how much of a server's capacity one process uses, and the heap
 bench-align: ## alignment on real tokenizers and texts, one core: positions/s, vocabulary maps, FuseLLM's rule at 2,048 tokens (needs ../shared)
 	go test -run '^$$' -bench . -cpu 1 -benchtime 2s ./fusion/align ./fusion/vocabulary
 
+FUSELLM ?=
+TEXTS ?= ../shared/data/gsm8k_train_2000.jsonl.gz
+
+compare-fusellm: ## FuseLLM's and FuseChat's own code beside ours, entry by entry; FUSELLM is their repository (needs ../shared, PyPI: see compare_fusellm.py)
+	@test -d "$(FUSELLM)/FuseLLM" || { echo "make compare-fusellm FUSELLM=DIR PYTHON=…: DIR is a checkout of github.com/18907305772/FuseAI" >&2; exit 1; }
+	go build -trimpath -ldflags='-s -w' -o bin/profuser ./cmd/profuser
+	$(PYTHON) fusion/align/testdata/compare_fusellm.py --fusellm $(FUSELLM) --profuser bin/profuser --tokenizers $(TOKENIZERS) --texts $(TEXTS)
+
 SMOLLM2 ?= out/smollm2
 LIKELIHOOD_TEXTS ?= 100
 LIKELIHOOD_ENTRIES ?= 2048
@@ -89,6 +111,10 @@ demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser-trainer train fusion.yaml --resume auto
 	bin/profuser evaluate fusion.yaml
 	bin/profuser report fusion.yaml
+
+PROBE ?= 128
+compare-plan: build ## profuser plan, by a probe of PROBE prompts, beside what out/demo has (make demo): fails beyond 20 %
+	bin/profuser plan fusion.yaml --out out/plan --probe $(PROBE) --compare out/demo
 
 readme: ## the demo's life of a prompt, table and times into README.md
 	go run ./internal/report/readme -run out/demo -readme README.md

@@ -73,7 +73,7 @@ func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
 			Source: reader, Responses: generationsName(name), Prompts: promptsName, Output: targetReadingsName(name), Footer: f, Truncate: r.truncate(),
 		}
 		err := r.parts(ctx, "crossentropy-responses", promptsName, job{
-			label: "responses of " + name, inputs: []string{step.Responses}, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
+			label: "responses of " + name, rowsEach: r.config.Generate.Samples, inputs: []string{step.Responses}, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return crossentropy.Score(s, step, url, open, parts)
 			},
@@ -172,6 +172,11 @@ func (r *Run) InPlaceOf(step, model string) Work {
 }
 
 // Fill runs a step of another's over the parts of the prompts.
-func (r *Run) Fill(ctx context.Context, w Work, inputs []string, maxRejects float64, build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection) error {
+func (r *Run) Fill(ctx context.Context, w Work, inputs []string, maxRejects float64, build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection) (err error) {
+	hide, err := r.show(ctx, []string{"import"})
+	if err != nil {
+		return err
+	}
+	defer closing(&err, hide)
 	return r.parts(ctx, "import", w.Prompts, job{label: "import " + w.Model.Name, inputs: inputs, outputs: []output{{w.Output, w.Header}}, maxRejects: maxRejects, build: build})
 }

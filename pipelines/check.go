@@ -13,9 +13,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/serving"
+	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/transforms/source"
 )
 
@@ -47,16 +49,34 @@ func (r *Run) check(ctx context.Context) error {
 	return r.checkJudge(ctx)
 }
 
+// CheckModel says what is wrong with one model of a configuration: its files, or its server and whether that has the model
+// of the tokenizer and can do what a run will ask.
+func CheckModel(ctx context.Context, c *config.Config, name string) error {
+	r := &Run{config: c, checked: map[string]checkedModel{}}
+	return r.checkModel(ctx, name, slices.Contains(c.Reward.Models, name))
+}
+
+// CheckJudge says what is wrong with the chat model that method judge asks, if that is the method.
+func CheckJudge(ctx context.Context, c *config.Config) error {
+	r := &Run{config: c, checked: map[string]checkedModel{}}
+	return r.checkJudge(ctx)
+}
+
+// CheckRunner says whether the runner answers, and can reach what it must.
+func CheckRunner(ctx context.Context, c *config.Config) error {
+	if err := checkPlaces(c); err != nil {
+		return err
+	}
+	_, err := runner.Open(ctx, runnerOptions(c))
+	return err
+}
+
 // checkModel reads a model's small files, checks that it has the head that its role needs, and takes the digest of all.
 func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
-	if _, ok := r.checked[name]; ok {
+	if _, ok := r.checked[name]; ok || !r.model(name).AtHand() {
 		return nil
 	}
 	m := r.model(name)
-	if !m.AtHand() {
-		r.checked[name] = checkedModel{}
-		return nil
-	}
 	if m.Endpoint.URLs != "" {
 		return r.checkServed(ctx, m, serving.Need{Generate: !reward, Score: !reward, Reward: reward, TopK: r.config.Truncate.TopK})
 	}

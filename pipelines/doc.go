@@ -5,6 +5,6 @@
 // before any work; of an unfinished one only the missing parts are made. Before the first job all models, templates,
 // tokenizers and files are checked.
 //
-// The jobs run on Beam (Prism in this process). The package has no arithmetic of its own: rows are the transforms'
+// The jobs run on Beam: package runner submits them, by default to Prism in this process. The package has no arithmetic of its own: rows are the transforms'
 // matter, models are models/engine's, and reports are internal/report's.
 package pipelines

@@ -3,22 +3,16 @@ package pipelines_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +24,7 @@ import (
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/serving/server"
+	"github.com/profuser/profuser/models/serving/servingtest"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -116,139 +111,17 @@ func total(ids []int32) (n int) {
 	return n
 }
 
-// faulty puts faults of real life before a server, each at a tenth of the posts while it is on.
-type faulty struct {
-	http.Handler
-	on     atomic.Bool
-	mu     sync.Mutex
-	random *rand.Rand
-	seen   [8]atomic.Int64
-	posts  atomic.Int64
-	status atomic.Int64 // if set, every post gets it
-	known  sync.Map     // path and body to the reply, so that in the run with faults only these take time
-}
-
-// reply is the server's to a post.
-func (f *faulty) reply(r *http.Request, body []byte) *httptest.ResponseRecorder {
-	key := r.URL.Path + string(body)
-	if known, ok := f.known.Load(key); ok {
-		return known.(*httptest.ResponseRecorder)
-	}
-	recorded := httptest.NewRecorder()
-	f.Handler.ServeHTTP(recorded, r)
-	if recorded.Code == http.StatusOK {
-		f.known.Store(key, recorded)
-	}
-	return recorded
-}
-
-func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // a server that has read everything notices when the client gives up
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	if r.Method != http.MethodPost {
-		f.Handler.ServeHTTP(w, r)
-		return
-	}
-	f.posts.Add(1)
-	if code := f.status.Load(); code != 0 && f.on.Load() {
-		w.WriteHeader(int(code))
-		return
-	}
-	recorded := f.reply(r, body)
-	whole := recorded.Body.Bytes()
-	kind := len(f.seen)
-	if f.on.Load() {
-		f.mu.Lock()
-		kind = f.random.IntN(10)
-		f.mu.Unlock()
-	}
-	if kind < len(f.seen) {
-		f.seen[kind].Add(1)
-	}
-	switch kind {
-	case 0:
-		w.Header().Set("Retry-After", "1")
-		w.WriteHeader(http.StatusTooManyRequests)
-	case 1:
-		w.WriteHeader(http.StatusInternalServerError)
-	case 2: // nothing until the client gives up
-		<-r.Context().Done()
-	case 3: // half a reply, then silence until the client gives up
-		w.Header().Set("Content-Length", fmt.Sprint(len(whole)))
-		_, _ = w.Write(whole[:len(whole)/2])
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	case 4: // the connection is cut in the middle
-		w.Header().Set("Content-Length", fmt.Sprint(len(whole)))
-		_, _ = w.Write(whole[:len(whole)/2])
-		panic(http.ErrAbortHandler)
-	case 5: // truncated JSON in a reply that looks whole
-		_, _ = w.Write(whole[:len(whole)*2/3])
-	case 6:
-		_, _ = w.Write(numbers.ReplaceAll(whole, []byte("${1}NaN")))
-	case 7:
-		_, _ = w.Write(miscounted(whole))
-	default:
-		w.WriteHeader(recorded.Code)
-		_, _ = w.Write(whole)
-	}
-}
-
-// numbers finds log-probs, scores and verdicts.
-var numbers = regexp.MustCompile(`("token_logprobs":\[|"logprob":|"probs":\[|Verdict: )-?[0-9][0-9.e-]*`)
-
-// miscounted is a reply whose number of tokens is wrong: it lacks the last one in every list, or tells another number.
-func miscounted(reply []byte) []byte {
-	var r struct {
-		Choices []map[string]json.RawMessage `json:"choices"`
-		Data    json.RawMessage              `json:"data,omitempty"`
-		Usage   map[string]int               `json:"usage"`
-	}
-	if json.Unmarshal(reply, &r) != nil {
-		return nil
-	}
-	fewer := func(raw json.RawMessage) json.RawMessage {
-		var list []json.RawMessage
-		if json.Unmarshal(raw, &list) != nil || len(list) == 0 {
-			return raw
-		}
-		out, _ := json.Marshal(list[:len(list)-1])
-		return out
-	}
-	for _, c := range r.Choices {
-		var columns map[string]json.RawMessage
-		if json.Unmarshal(c["logprobs"], &columns) == nil && columns != nil {
-			for k, v := range columns {
-				columns[k] = fewer(v)
-			}
-			c["logprobs"], _ = json.Marshal(columns)
-		}
-		for _, k := range []string{"token_ids", "prompt_logprobs"} {
-			if c[k] != nil {
-				c[k] = fewer(c[k])
-			}
-		}
-		if c["message"] != nil {
-			r.Choices = nil
-			break
-		}
-	}
-	r.Usage["prompt_tokens"]++
-	out, _ := json.Marshal(r)
-	return out
-}
-
 // served is a project whose models are all quick engines behind faulty servers: the target, a source, a reward model and
 // a judge.
 type served struct {
 	file    string
-	servers []*faulty
+	servers []*servingtest.Faulty
 }
 
 func (s served) switchTo(on bool, status int) {
 	for _, f := range s.servers {
-		f.status.Store(int64(status))
-		f.on.Store(on)
+		f.Status.Store(int64(status))
+		f.On.Store(on)
 	}
 }
 
@@ -265,10 +138,7 @@ func newServed(t *testing.T, n int, more string) (s served) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &faulty{
-			Handler: server.New(quick{format, says}, server.Options{Name: name, Rewards: rewards}),
-			random:  rand.New(rand.NewPCG(7, uint64(len(s.servers)))),
-		}
+		f := servingtest.New(server.New(quick{format, says}, server.Options{Name: name, Rewards: rewards}), 0.8, uint64(len(s.servers)))
 		s.servers = append(s.servers, f)
 		h := httptest.NewServer(f)
 		t.Cleanup(h.Close)
@@ -344,8 +214,8 @@ func TestFaultsOverHTTP(t *testing.T) {
 	}
 	t.Logf("with faults: %v", time.Since(start))
 	for i, f := range s.servers {
-		for kind := range f.seen {
-			if f.seen[kind].Load() == 0 {
+		for kind := range f.Seen {
+			if f.Seen[kind].Load() == 0 {
 				t.Errorf("fault %d did not occur at server %d", kind, i)
 			}
 		}
@@ -487,7 +357,7 @@ func TestResponseCache(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, f := range s.servers {
-				n += f.posts.Swap(0)
+				n += f.Posts.Swap(0)
 			}
 			return n
 		}

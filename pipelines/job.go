@@ -14,6 +14,7 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/pipelines/costs"
+	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
@@ -28,6 +29,8 @@ type job struct {
 	// outputs are the datasets that get every part.
 	outputs    []output
 	maxRejects float64
+	// rowsEach is how many rows the step does for each prompt; 0 means 1.
+	rowsEach int
 	// build adds the step to the pipeline.
 	build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection
 	// before, if set, adds what must be done once before, in a job of its own.
@@ -45,7 +48,9 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 	if err != nil {
 		return err
 	}
+	work := progress.Work{Parts: int64(n), Rows: source.Manifest.Rows * int64(max(1, j.rowsEach))}
 	if done {
+		r.board.Before(j.label, work)
 		r.say("%-24s finished before", j.label)
 		return nil
 	}
@@ -64,6 +69,9 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 	if err != nil {
 		return err
 	}
+	work.PartsBefore = int64(n - len(missing))
+	work.RowsBefore = work.Rows * work.PartsBefore / int64(n)
+	r.board.Begin(j.label, work)
 	record := costs.Begin(step)
 	if len(missing) > 0 {
 		all := make([]int, n)
@@ -71,13 +79,12 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 			all[k] = k
 		}
 		if j.before != nil {
-			if err := r.submit(ctx, j.label+" statistics", 0, func(s beam.Scope) { j.before(s, r.store.URL(), sink.Numbers(s, all)) }); err != nil {
+			if err := r.submit(ctx, j.label+" statistics", false, func(s beam.Scope) { j.before(s, r.store.URL(), sink.Numbers(s, all)) }); err != nil {
 				return err
 			}
 		}
-		total := int(source.Manifest.Rows) * len(missing) / max(1, n)
 		open := inflight.OpenParts(concurrency, r.config.Prompts.PartRows)
-		err = r.submit(ctx, j.label, total, func(s beam.Scope) {
+		err = r.submit(ctx, j.label, true, func(s beam.Scope) {
 			sink.Commit(s, r.store.URL(), names, n, j.maxRejects, j.build(s, r.store.URL(), open, sink.Numbers(s, missing)))
 		})
 		if err != nil {
@@ -87,15 +94,18 @@ func (r *Run) parts(ctx context.Context, step string, from string, j job) error 
 	if err := r.commit(ctx, j.label, j.outputs, n, j.maxRejects); err != nil {
 		return err
 	}
+	r.board.End(j.label)
 	return r.cost(record, source.Manifest.Rows)
 }
 
-// submit builds a pipeline, runs it to its end and shows its progress.
-func (r *Run) submit(ctx context.Context, label string, total int, build func(s beam.Scope)) error {
-	shown := r.watch(ctx, label, total)
-	err := r.runner.Run(ctx, runner.Job{Name: label, Build: build, Progress: shown.counted})
-	shown.end()
-	return err
+// submit builds a pipeline and runs it to its end; its counts are those of the step with this label, and of none in a job that
+// prepares it.
+func (r *Run) submit(ctx context.Context, label string, counted bool, build func(s beam.Scope)) error {
+	job := runner.Job{Name: label, Build: build}
+	if counted {
+		job.Progress = func(m runner.Metrics) { r.board.Observe(label, sampleOf(m)) }
+	}
+	return r.runner.Run(ctx, job)
 }
 
 // runnerOptions are the configuration's, and what no job may carry.

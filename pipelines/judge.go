@@ -77,7 +77,7 @@ func (r *Run) judge(ctx context.Context) (err error) {
 	h := dataset.Header{Schema: schemas.VerdictSchema, ConfigDigest: r.digest("judge", append([]string{in.Judge}, r.competitors()...)...), SourceModel: in.Judge}
 	step.Footer = dataset.Footer{ConfigDigest: h.ConfigDigest, SourceModel: in.Judge, CreatedBy: createdBy}
 	return r.parts(ctx, "judge", promptsName, job{
-		label: "judge " + in.Judge, inputs: step.Generations, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
+		label: "judge " + in.Judge, rowsEach: int(responses * (responses - 1)), inputs: step.Generations, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
 		build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 			return judge.Compare(s, step, url, open, parts)
 		},

@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if text := os.Getenv(chaosVariable); text != "" {
+		os.Exit(chaosRun(text))
+	}
 	ptest.MainWithDefault(m, "prism")
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines/costs"
+	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/schemas"
 )
@@ -39,6 +40,10 @@ type Run struct {
 	// checked holds what the preconditions found out about each model.
 	checked map[string]checkedModel
 	refresh bool // see RefreshStatistics
+
+	metricsAddr string // see ServeMetrics
+	board       *progress.Board
+	display     *progress.Display // while Do works
 }
 
 // Steps lists the steps that `profuser run` makes, in order.
@@ -70,7 +75,12 @@ func New(ctx context.Context, c *config.Config, out io.Writer) (*Run, error) {
 func (r *Run) Store() dataset.Store { return r.store }
 
 // Do makes the named steps in their order.
-func (r *Run) Do(ctx context.Context, steps ...string) error {
+func (r *Run) Do(ctx context.Context, steps ...string) (err error) {
+	hide, err := r.show(ctx, steps)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, hide)
 	known := map[string]func(context.Context) error{
 		"ingest": r.ingest, "generate": r.generate, "reward": r.reward, "crossentropy": r.crossEntropy,
 		"crossentropy-responses": r.crossEntropyResponses, "judge": r.judge, "fuse": r.fuse, "evaluate": r.evaluate,
@@ -101,9 +111,6 @@ func (r *Run) Do(ctx context.Context, steps ...string) error {
 
 // Say prints one line about a dataset.
 func (r *Run) Say(format string, args ...any) { r.say(format, args...) }
-
-// say prints one line about a dataset.
-func (r *Run) say(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
 
 // competitors are the target and the sources, in configured order.
 func (r *Run) competitors() []string { return r.config.Competitors() }
@@ -173,13 +180,6 @@ func (r *Run) commit(ctx context.Context, label string, outputs []output, parts 
 		label = ""
 	}
 	return nil
-}
-
-func rejectsText(m dataset.Manifest) string {
-	if m.Rejects == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", %d rejected %v", m.Rejects, m.RejectCodes)
 }
 
 // modes of fusion datasets.

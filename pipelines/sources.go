@@ -9,6 +9,7 @@ import (
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines/costs"
+	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
@@ -47,11 +48,7 @@ func (r *Run) ingest(ctx context.Context) error {
 	if err := r.ingestFiles(ctx, "ingest", "ingest", promptsName, p.Files, p.MaxRejects, benchmarks); err != nil {
 		return err
 	}
-	lines, err := benchmarks.Report(ctx, r.store, promptsName)
-	for _, line := range lines {
-		r.say("%-24s %s", "", line)
-	}
-	return err
+	return benchmarks.Report(ctx, r.store, promptsName, r.say)
 }
 
 // ingestFiles reads files into a dataset of prompts.
@@ -65,11 +62,13 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 		if err := sameFiles(d, files); err != nil {
 			return err
 		}
+		r.board.Before(label, progress.Work{Parts: int64(d.Parts()), Rows: d.Manifest.Rows})
 		r.say("%-24s finished before, %d rows", label, d.Manifest.Rows)
 		return nil
 	}
+	r.board.Begin(label, progress.Work{})
 	record := costs.Begin(step)
-	err := r.submit(ctx, label, 0, func(s beam.Scope) {
+	err := r.submit(ctx, label, true, func(s beam.Scope) {
 		source.Ingest(s, source.Step{
 			Files: files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects, Benchmarks: benchmarks,
 			Columns: source.Columns{Messages: p.Columns.Messages, Reference: p.Columns.Reference, ExternalID: p.Columns.ExternalID, Tags: p.Columns.Tags},
@@ -83,6 +82,7 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 	if err != nil {
 		return err
 	}
+	r.board.End(label)
 	r.say("%-24s %6d rows in %d parts%s  %s", label, m.Rows, len(m.Parts), rejectsText(m), name)
 	return r.cost(record, m.Rows)
 }
@@ -104,7 +104,7 @@ func (r *Run) generate(ctx context.Context) (err error) {
 			Temperature: g.Temperature, TopP: g.TopP, MaxNewTokens: g.MaxNewTokens, Samples: g.Samples, Seed: r.config.Seed, Truncate: r.truncate(),
 		}
 		err := r.parts(ctx, "generate", promptsName, job{
-			label: "generate " + name, outputs: []output{{step.Output, h}}, maxRejects: g.MaxRejects,
+			label: "generate " + name, rowsEach: g.Samples, outputs: []output{{step.Output, h}}, maxRejects: g.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return generate.Generate(s, step, url, open, parts)
 			},
@@ -134,7 +134,7 @@ func (r *Run) reward(ctx context.Context) (err error) {
 		judge := tolerating(r.model(name), r.config.Reward.MaxRejects, rows)
 		step := reward.Step{Judge: judge, Prompts: promptsName, Generations: generations, Output: rewardsName(name), Footer: f}
 		err := r.parts(ctx, "reward", promptsName, job{
-			label: "reward " + name, inputs: generations, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
+			label: "reward " + name, rowsEach: len(generations) * r.config.Generate.Samples, inputs: generations, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return reward.Reward(s, step, url, open, parts)
 			},

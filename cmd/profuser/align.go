@@ -55,7 +55,7 @@ func (f *pairFlags) readCounts() (*vocabulary.Counts, error) {
 	}
 	counts := new(vocabulary.Counts)
 	if err := counts.UnmarshalBinary(data); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", f.counts, err)
+		return nil, fmt.Errorf("reading %s: %w; vocabulary --texts FILE --save-counts FILE writes new ones", f.counts, err)
 	}
 	return counts, nil
 }
@@ -237,7 +237,7 @@ func countTexts(file string, source, target *alignment.Side) (*vocabulary.Counts
 	}
 	defer in.Close()
 	counts := new(vocabulary.Counts)
-	warper := align.NewWarper(vocabulary.NewStrings(source), vocabulary.NewStrings(target))
+	warper := align.NewWarper(align.MethodStatistics, vocabulary.NewStrings(source), vocabulary.NewStrings(target))
 	err = lines(file, in, func(n int, line []byte) error {
 		var row struct {
 			Text *string `json:"text"`

@@ -36,6 +36,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the first Ctrl-C ends the work, a second one the process
 	if worker.Started(args) {
 		pipelines.UseEngines()
 		if err := worker.Work(ctx, args); err != nil {
@@ -101,7 +102,7 @@ func newRoot(ran *bool) *cobra.Command {
 		PersistentPreRun: func(*cobra.Command, []string) { *ran = true },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newInit(), newRun(), newReport(), newImport(), newInspect(), newValidate(), newExport(), newServe(), newWorkerPool())
+	root.AddCommand(newInit(), newPlan(), newRun(), newReport(), newImport(), newInspect(), newValidate(), newExport(), newServe(), newWorkerPool())
 	root.AddCommand(newTokenize(), newDetokenize(), newChatRender(), newScore(), newSample(), newAlign(), newVocabulary())
 	for _, step := range pipelines.Steps {
 		root.AddCommand(newStep(step))

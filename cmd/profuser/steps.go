@@ -139,6 +139,7 @@ var explained = map[string]string{
 // newStep is one step alone.
 func newStep(name string) *cobra.Command {
 	var refresh bool
+	var addr string
 	c := jobCommand(name, explained[name], explained[name]+".\n\nFinished parts are kept: the same command goes on where an earlier one was stopped, and does nothing when all is done.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
 			r, err := pipelines.New(ctx, c, out)
@@ -148,12 +149,19 @@ func newStep(name string) *cobra.Command {
 			if refresh {
 				r.RefreshStatistics()
 			}
+			r.ServeMetrics(addr)
 			return r.Do(ctx, name)
 		})
+	addMetrics(c, &addr)
 	if name == "fuse" {
 		addRefresh(c, &refresh)
 	}
 	return c
+}
+
+// addMetrics adds the flag of commands that run jobs.
+func addMetrics(c *cobra.Command, addr *string) {
+	c.Flags().StringVar(addr, "metrics-addr", "", "HOST:PORT to serve a status page (/), Prometheus metrics (/metrics) and /healthz at while the command works; port 0 takes a free one")
 }
 
 // addRefresh adds the flag of commands that fuse.
@@ -164,6 +172,7 @@ func addRefresh(c *cobra.Command, refresh *bool) {
 // newRun is all steps of the data side.
 func newRun() *cobra.Command {
 	var refresh bool
+	var addr string
 	c := jobCommand("run", "Make all steps from prompts to the fusion dataset, and evaluate the models before training",
 		"Make the steps ingest, generate, reward, crossentropy (crossentropy-responses, if needed), fuse and evaluate, in this order. Everything is checked before\nthe first one starts. Finished work is kept: the same command goes on where an earlier one was stopped.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
@@ -174,12 +183,14 @@ func newRun() *cobra.Command {
 			if refresh {
 				r.RefreshStatistics()
 			}
+			r.ServeMetrics(addr)
 			if err := r.Do(ctx, pipelines.Steps...); err != nil {
 				return err
 			}
 			fmt.Fprintf(out, "\nThe fusion dataset is in %s/fusion. Next: profuser-trainer train, profuser evaluate, profuser report.\n", r.Store().URL())
 			return nil
 		})
+	addMetrics(c, &addr)
 	addRefresh(c, &refresh)
 	return c
 }

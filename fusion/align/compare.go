@@ -39,9 +39,9 @@ type Comparison struct {
 	spaced           bool // the source is byte-level: its first token has no marker where the target's has
 	m                *vocabulary.Map
 	warper           *Warper
-	renamed          map[string]int32 // MinED: the lowest source id by its string with the target's marker
-	decoded          [2][]string      // statistics: by source id, by target id
-	costs            *planCosts       // transport
+	renamed          map[string]int32       // MinED: the lowest source id by its string with the target's marker
+	plain            [2]*vocabulary.Strings // statistics: the source's, the target's
+	costs            *planCosts             // transport
 }
 
 // NewComparison prepares a comparison method for two vocabularies. m is the map of the method: vocabulary.SameString for
@@ -60,7 +60,7 @@ func NewComparison(method, fallback string, source, target vocabulary.Vocabulary
 	if err := m.Validate(b.Size()); err != nil {
 		return nil, err
 	}
-	c := &Comparison{method: method, fallback: fallback, source: a, target: b, m: m, warper: NewWarper(a, b), spaced: a.Marker() == vocabulary.MarkerByteLevel}
+	c := &Comparison{method: method, fallback: fallback, source: a, target: b, m: m, warper: NewWarper(method, a, b), spaced: a.Marker() == vocabulary.MarkerByteLevel}
 	switch method {
 	case MethodMinEditDistance, MethodTransport:
 		c.renamed = make(map[string]int32, a.Size())
@@ -71,11 +71,7 @@ func NewComparison(method, fallback string, source, target vocabulary.Vocabulary
 			c.costs = newPlanCosts(b)
 		}
 	case MethodStatistics:
-		for k, v := range []vocabulary.Vocabulary{source, target} {
-			for id := range int32(v.Size()) {
-				c.decoded[k] = append(c.decoded[k], vocabulary.Decoded(v, id))
-			}
-		}
+		c.plain = [2]*vocabulary.Strings{a.Plain(), b.Plain()}
 	}
 	return c, nil
 }
@@ -102,7 +98,8 @@ func MapOf(method string) (vocabulary.Method, bool) {
 //	exact_match        J = {j} and the strings of i and j are equal, their markers made the same
 //	min_edit_distance  that, or map(j) = i
 //	transport          as min_edit_distance
-//	statistics         the first j of J of which one decoded string ends with the other
+//	statistics         the first j of J of which one string ends with the other: plain ones, the markers made the same if J
+//	                   is one position, taken out if there are more
 //
 // then row i is a copy of row j: its entries in their order, each id mapped; entries without a target are dropped, of two
 // on one target the first stays. Otherwise, or if j has no row, row i is the fallback. A first token of a byte-level source
@@ -112,8 +109,8 @@ func MapOf(method string) (vocabulary.Method, bool) {
 // that row it stays a copy.
 //
 // Source: spec/alignment.md §3; Wan et al., "Knowledge fusion of large language models" (2024) and "FuseChat" (2024); Zeng
-// et al., "Probabilistic token alignment for large language model fusion" (2025). Different from FuseChat's code: a run of
-// source tokens that spells the target token needs no rule of its own, since its last token ends the target token.
+// et al., "Probabilistic token alignment for large language model fusion" (2025). FuseChat's code has one more rule, for a run
+// of source tokens that spells the target token, which is never reached: the run's last token ends the target token.
 func (c *Comparison) Rows(source, target Input) (Rows, error) {
 	if err := c.check(source, target); err != nil {
 		return Rows{}, err
@@ -187,9 +184,13 @@ func checkCounts(name string, counts []int32, entries int) error {
 func (c *Comparison) beside(source, target []int32, i int, warped Warped) int {
 	first, last := int(warped.First[i]), int(warped.Last[i])
 	if c.method == MethodStatistics {
-		said := c.decoded[1][target[i]]
+		s, t := c.plain[0], c.plain[1]
 		for j := first; j <= last; j++ {
-			if other := c.decoded[0][source[j]]; said != "" && other != "" && (strings.HasSuffix(said, other) || strings.HasSuffix(other, said)) {
+			a, b := s.Bare(source[j]), t.Bare(target[i])
+			if first == last {
+				a, b = s.As(t, source[j]), t.Token(target[i])
+			}
+			if strings.HasSuffix(a, b) || strings.HasSuffix(b, a) {
 				return j
 			}
 		}
@@ -224,12 +225,15 @@ func (c *Comparison) renamedAt(source, target int32, first bool) string {
 	return token
 }
 
-// CoAligned counts the pairs that the warping of a text lays beside each other; Statistics maps by such counts.
+// CoAligned counts the pairs that the warping of a text lays beside each other; Statistics maps by such counts. A source
+// token that lies beside a target position twice counts once there, as in FuseChat's code.
 func (w *Warper) CoAligned(source, target []int32, counts *vocabulary.Counts) {
 	warped := w.Warp(source, target)
 	for i, id := range target {
 		for j := warped.First[i]; j <= warped.Last[i]; j++ {
-			counts.Add(id, source[j], 1)
+			if !slices.Contains(source[warped.First[i]:j], source[j]) {
+				counts.Add(id, source[j], 1)
+			}
 		}
 	}
 }

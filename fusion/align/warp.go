@@ -1,21 +1,24 @@
 package align
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/profuser/profuser/fusion/edit"
 	"github.com/profuser/profuser/fusion/vocabulary"
 )
 
-// Warper lays two tokenisations of a text beside each other by dynamic time warping over token strings, as FuseLLM does.
-// One Warper serves one pair of vocabularies; it may be used by many goroutines.
+// Warper lays two tokenisations of a text beside each other by dynamic time warping over token strings, as FuseLLM does, or
+// as FuseChat for method statistics. One Warper serves one pair of vocabularies; it may be used by many goroutines.
 type Warper struct {
 	source, target []int32 // by id: the number of its bare string; equal strings have equal numbers
 	sourceBytes    []int32 // by id: how many bytes it stands for
 	targetBytes    []int32
 	offsets        []int32 // [strings+1], of symbols
 	symbols        []int32
+	marked         []int32 // statistics, by string: the number of the string with its marker
 	alphabet       int
+	up, left       int32 // steps in their order of preference
 	works          sync.Pool
 }
 
@@ -25,29 +28,47 @@ const MaxWarp = 1 << 15
 // Warped is a warping path, target position by target position: First[j] to Last[j] are the source positions beside j.
 type Warped struct{ First, Last []int32 }
 
-// NewWarper reads the strings of two vocabularies without their markers.
-func NewWarper(source, target *vocabulary.Strings) *Warper {
-	w := &Warper{offsets: []int32{0}}
+// NewWarper reads the strings of two vocabularies. The method, one of the comparison methods, chooses the rule (Warp).
+func NewWarper(method string, source, target *vocabulary.Strings) *Warper {
+	w := &Warper{offsets: []int32{0}, up: stepSecond, left: stepThird}
+	chat := method == MethodStatistics
+	if chat {
+		source, target = source.Plain(), target.Plain()
+		w.left, w.up = stepSecond, stepThird
+	}
 	var alphabet edit.Alphabet
-	numbers := map[string]int32{}
+	type word struct{ bare, marked string } // marked is empty for FuseLLM
+	numbers := map[word]int32{}
+	add := func(s word) int32 {
+		number, known := numbers[s]
+		if !known {
+			number = int32(len(numbers))
+			numbers[s] = number
+			w.symbols = alphabet.Append(w.symbols, s.bare)
+			w.offsets = append(w.offsets, int32(len(w.symbols)))
+		}
+		return number
+	}
 	read := func(s *vocabulary.Strings) (out, bytes []int32) {
 		out, bytes = make([]int32, s.Size()), make([]int32, s.Size())
 		for id := range out {
 			bytes[id] = int32(s.Bytes(int32(id)))
-			bare := s.Bare(int32(id))
-			number, known := numbers[bare]
-			if !known {
-				number = int32(len(numbers))
-				numbers[bare] = number
-				w.symbols = alphabet.Append(w.symbols, bare)
-				w.offsets = append(w.offsets, int32(len(w.symbols)))
+			token := word{bare: s.Bare(int32(id))}
+			if chat {
+				token.marked = s.As(target, int32(id))
 			}
-			out[id] = number
+			out[id] = add(token)
 		}
 		return out, bytes
 	}
 	w.source, w.sourceBytes = read(source)
 	w.target, w.targetBytes = read(target)
+	if chat {
+		w.marked = make([]int32, len(numbers))
+		for token, number := range maps.Clone(numbers) {
+			w.marked[number] = add(word{bare: token.marked})
+		}
+	}
 	w.alphabet = alphabet.Size()
 	w.works.New = func() any {
 		return &warp{Warper: w, pattern: edit.NewPattern(w.alphabet), rows: newSide(len(numbers)), cols: newSide(len(numbers))}
@@ -61,7 +82,9 @@ func NewWarper(source, target *vocabulary.Strings) *Warper {
 //	cost(i, j) = edit distance of the two token strings, word markers taken out
 //	D[i, j] = cost(i, j) + min(D[i-1, j-1], D[i-1, j], D[i, j-1])
 //
-// traced back from the end; of equal ones the first in this order. Without tokens on one side there is no path: every
+// traced back from the end; of equal ones the first in this order. Method statistics compares plain strings
+// (vocabulary.Strings.Plain), keeps the markers, made the same, where a string is empty without, and of equal ones takes
+// D[i, j-1] before D[i-1, j]. Without tokens on one side there is no path: every
 // Last is -1. Ids are those of the vocabularies; at most MaxWarp tokens on each side, longer texts have no path either.
 //
 // Most of the matrix is never looked at, with the same result: pairs in a band around equal shares of the text's bytes give
@@ -70,7 +93,7 @@ func NewWarper(source, target *vocabulary.Strings) *Warper {
 // values of the whole matrix.
 //
 // Source: spec/alignment.md §3; Wan et al., "Knowledge fusion of large language models" (2024). Different from their code
-// in speed only.
+// in speed only (docs/alignment.md, compared with FuseLLM's code; statistics with FuseChat's).
 func (w *Warper) Warp(source, target []int32) Warped {
 	k := w.works.Get().(*warp)
 	defer w.works.Put(k)

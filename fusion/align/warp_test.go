@@ -26,13 +26,16 @@ func (v tokenStrings) Bytes(id int32) []byte {
 
 func drawStrings(t *rapid.T, name, marker string, most int) tokenStrings {
 	v := tokenStrings{marker, []string{marker}} // so that the marker is known
-	pieces := []rune("ab1" + marker + marker)
+	pieces := []rune("ab1Ċ" + marker + marker)
 	v.tokens = append(v.tokens, rapid.SliceOfN(rapid.StringOfN(rapid.SampledFrom(pieces), 1, most, -1), 1, 12).Draw(t, name)...)
 	return v
 }
 
-// wholeMatrix is the rule, on every cell.
-func wholeMatrix(source, target *vocabulary.Strings, rows, cols []int32) Warped {
+// wholeMatrix is the rule of a method, on every cell.
+func wholeMatrix(method string, source, target *vocabulary.Strings, rows, cols []int32) Warped {
+	if method == MethodStatistics {
+		source, target = source.Plain(), target.Plain()
+	}
 	const inf = 1 << 30
 	n, m := len(rows), len(cols)
 	var alphabet edit.Alphabet
@@ -46,7 +49,11 @@ func wholeMatrix(source, target *vocabulary.Strings, rows, cols []int32) Warped 
 	for i := range d {
 		d[i] = make([]int, m)
 		for j := range d[i] {
-			a, b := alphabet.Append(nil, source.Bare(rows[i])), alphabet.Append(nil, target.Bare(cols[j]))
+			x, y := source.Bare(rows[i]), target.Bare(cols[j])
+			if method == MethodStatistics && (x == "" || y == "") {
+				x, y = source.As(target, rows[i]), target.Token(cols[j])
+			}
+			a, b := alphabet.Append(nil, x), alphabet.Append(nil, y)
 			p := edit.NewPattern(alphabet.Size())
 			p.Set(a)
 			before := min(at(i-1, j), at(i, j-1), at(i-1, j-1))
@@ -61,10 +68,10 @@ func wholeMatrix(source, target *vocabulary.Strings, rows, cols []int32) Warped 
 	for i > 0 || j > 0 {
 		lists[j] = append(lists[j], int32(i))
 		diagonal, up, left := at(i-1, j-1), at(i-1, j), at(i, j-1)
-		switch min(diagonal, up, left) {
-		case diagonal:
+		switch least := min(diagonal, up, left); {
+		case least == diagonal:
 			i, j = i-1, j-1
-		case up:
+		case least == up && (method != MethodStatistics || least != left):
 			i--
 		default:
 			j--
@@ -84,7 +91,8 @@ func TestWarpIsTheWholeMatrix(t *testing.T) {
 		long := rapid.SampledFrom([]int{1, 3, 3, 70}).Draw(t, "long")
 		source := vocabulary.NewStrings(drawStrings(t, "source", "Ġ", long))
 		target := vocabulary.NewStrings(drawStrings(t, "target", "▁", long))
-		w := NewWarper(source, target)
+		method := rapid.SampledFrom([]string{MethodExactMatch, MethodStatistics}).Draw(t, "method")
+		w := NewWarper(method, source, target)
 		for range 2 { // the work space is used again
 			ids := func(name string, size int) []int32 {
 				return rapid.SliceOfN(rapid.Int32Range(0, int32(size-1)), 1, 40).Draw(t, name)
@@ -105,7 +113,7 @@ func TestWarpIsTheWholeMatrix(t *testing.T) {
 					cols = []int32{0}
 				}
 			}
-			if d := cmp.Diff(wholeMatrix(source, target, rows, cols), w.Warp(rows, cols)); d != "" {
+			if d := cmp.Diff(wholeMatrix(method, source, target, rows, cols), w.Warp(rows, cols)); d != "" {
 				t.Fatalf("rows %v, columns %v (-whole matrix +Warp):\n%s", rows, cols, d)
 			}
 		}
@@ -114,7 +122,7 @@ func TestWarpIsTheWholeMatrix(t *testing.T) {
 
 func TestWarpOfNothing(t *testing.T) {
 	s := vocabulary.NewStrings(tokenStrings{"▁", []string{"a"}})
-	w := NewWarper(s, s)
+	w := NewWarper(MethodExactMatch, s, s)
 	if d := cmp.Diff(Warped{[]int32{0, 0}, []int32{-1, -1}}, w.Warp(nil, []int32{0, 0})); d != "" {
 		t.Error(d)
 	}

@@ -20,8 +20,8 @@ const (
 // Steps of a path, in the order of preference; the numbers stand in two bits.
 const (
 	stepDiagonal = iota
-	stepUp
-	stepLeft
+	stepSecond
+	stepThird
 )
 
 // warp is the work of one Warp. D is kept for two rows, the steps that led to each cell for all.
@@ -139,6 +139,9 @@ func (k *warp) distance(a, b int32) uint16 {
 	if a == b {
 		return 0
 	}
+	if k.marked != nil && (len(k.word(a)) == 0 || len(k.word(b)) == 0) {
+		a, b = k.marked[a], k.marked[b]
+	}
 	if k.set != a {
 		k.pattern.Set(k.word(a))
 		k.set = a
@@ -219,6 +222,7 @@ func (k *warp) sweepRow(r int32, first, last int, rest, limit int32) int {
 	k.steps = slices.Grow(k.steps, len(cols))[:at+len(cols)]
 	steps := k.steps[at:][:len(cols)]
 	left := int32(dead << 2)
+	stepUp, stepLeft := k.up, k.left
 	for j, col := range cols {
 		c := costs[col]
 		if c == 0 {
@@ -233,7 +237,7 @@ func (k *warp) sweepRow(r int32, first, last int, rest, limit int32) int {
 		last++
 		left += k.cost(r, k.cols.tokens[last]) << 2
 		k.row[last+1] = left
-		k.steps = append(k.steps, stepLeft)
+		k.steps = append(k.steps, uint8(stepLeft))
 	}
 	return last
 }
@@ -244,12 +248,12 @@ func (k *warp) trace(out Warped) {
 	out.Last[j] = int32(i)
 	for i > 0 || j > 0 {
 		b := k.begins[i]
-		switch k.steps[b.at+j-b.column] {
+		switch step := int32(k.steps[b.at+j-b.column]); step {
 		case stepDiagonal:
 			out.First[j] = int32(i)
 			i, j = i-1, j-1
 			out.Last[j] = int32(i)
-		case stepUp:
+		case k.up:
 			i--
 		default:
 			out.First[j] = int32(i)

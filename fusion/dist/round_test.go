@@ -22,7 +22,7 @@ func position(t *rapid.T) []float32 {
 	}
 	var out []float32
 	for _, w := range weights[:n] {
-		out = append(out, float32(math.Log(w/sum)))
+		out = append(out, float32(math.Min(0, math.Log(w/sum))))
 	}
 	slices.SortFunc(out, func(a, b float32) int { return cmpDown(a, b) })
 	return out

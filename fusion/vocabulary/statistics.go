@@ -12,8 +12,8 @@ import (
 	"github.com/profuser/profuser/fusion/edit"
 )
 
-// Counts say how often which target token lay beside which source token: C[target id, source id] over the pairs that the
-// warping of a corpus aligned. Sums of counts do not depend on how a corpus is split or in which order it is read. The
+// Counts say how often which target token lay beside which source token: C[target id, source id] over the target positions
+// of a corpus, for each source token that the warping laid beside it. Sums of counts do not depend on how a corpus is split or in which order it is read. The
 // zero value holds none.
 type Counts struct{ pairs map[pair]int64 }
 
@@ -53,7 +53,7 @@ func (c *Counts) sorted() []pair {
 }
 
 // countsMagic begins encoded counts.
-const countsMagic = "profuser counts 1\n"
+const countsMagic = "profuser counts 2\n"
 
 // MarshalBinary gives the counts as bytes; equal counts give equal bytes.
 func (c *Counts) MarshalBinary() ([]byte, error) {
@@ -76,7 +76,7 @@ func (c *Counts) MarshalBinary() ([]byte, error) {
 func (c *Counts) UnmarshalBinary(data []byte) error {
 	rest, ok := strings.CutPrefix(string(data), countsMagic)
 	if !ok {
-		return errors.New("co-alignment counts: the beginning is that of something else")
+		return errors.New("co-alignment counts: the beginning is that of something else, or of another version's counts")
 	}
 	data = []byte(rest)
 	next := func(limit uint64) (n uint64) {
@@ -104,24 +104,29 @@ func (c *Counts) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// Statistics maps every source token s to the target token t that lay beside it in the corpus and minimises
+// Statistics maps every source token to the target token of the same string, word markers made the same, and one that has
+// none to the target token t that lay beside it in the corpus and minimises
 //
 //	d(t, s) · sigmoid(C[t, s]), C[t, s] > 0
 //
-// d being the edit distance of the decoded strings (Decoded), times 0.1 if one contains the other; ties go to the lowest
-// id. A source token that the corpus does not have keeps the token of the same string (SameString), if there is one. Its
-// cost is the minimum.
+// d being the edit distance of the plain strings (Strings.Plain) without markers, or, if one is empty then, of the own
+// strings with the target's marker; times 0.1 if one contains the other. Ties go to the lowest id. A source token that
+// has neither is not mapped. Its cost is the minimum, 0 for the same string.
 //
-// Source: spec/alignment.md §3; Wan et al., "FuseChat" (2024), statistical mapping. Different from their code: tokens that
-// the corpus lacks are left out and not mapped to the unknown token, and beginning and end of text have no rule of their own.
+// Source: spec/alignment.md §3; Wan et al., "FuseChat" (2024), statistical mapping, and its code, which looks for the
+// same string when it copies an entry. Different from the code: tokens that the corpus lacks are left out and not mapped to
+// the unknown token, and beginning and end of text have no rule of their own.
 func Statistics(source, target Vocabulary, counts *Counts) (*Map, error) {
-	same := SameString(NewStrings(source), NewStrings(target))
-	best := make([]neighbour, source.Size())
-	costs := make([]float64, source.Size())
-	for i := range best {
-		best[i].id = -1
+	from, to := NewStrings(source), NewStrings(target)
+	same := SameString(from, to)
+	bare, beside := from.Plain(), to.Plain()
+	compared := func(p pair) (x, y string) {
+		x, y = bare.Bare(p.source), beside.Bare(p.target)
+		if x == "" || y == "" {
+			return from.As(to, p.source), to.Token(p.target)
+		}
+		return x, y
 	}
-	m := newMap(MethodStatistics, source.Size())
 	pairs := counts.sorted()
 	var alphabet edit.Alphabet
 	var a, b []int32
@@ -130,8 +135,13 @@ func Statistics(source, target Vocabulary, counts *Counts) (*Map, error) {
 			return nil, fmt.Errorf("co-alignment counts: target token %d and source token %d: the vocabularies have %d and %d tokens; the counts are of other tokenizers",
 				p.target, p.source, target.Size(), source.Size())
 		}
-		a = alphabet.Append(a[:0], Decoded(source, p.source))
-		b = alphabet.Append(b[:0], Decoded(target, p.target))
+		x, y := compared(p)
+		a, b = alphabet.Append(a[:0], x), alphabet.Append(b[:0], y)
+	}
+	best := make([]int32, source.Size())
+	costs := make([]float64, source.Size())
+	for id := range best {
+		best[id] = -1
 	}
 	pattern := edit.NewPattern(alphabet.Size())
 	for _, p := range pairs {
@@ -139,31 +149,24 @@ func Statistics(source, target Vocabulary, counts *Counts) (*Map, error) {
 		if n <= 0 {
 			continue
 		}
-		x, y := Decoded(source, p.source), Decoded(target, p.target)
+		x, y := compared(p)
 		a, b = alphabet.Append(a[:0], x), alphabet.Append(b[:0], y)
 		pattern.Set(a)
 		d := float64(pattern.Distance(b))
 		if strings.Contains(x, y) || strings.Contains(y, x) {
 			d *= 0.1
 		}
-		if cost := d / (1 + math.Exp(-float64(n))); best[p.source].id < 0 || cost < costs[p.source] {
-			best[p.source].id, costs[p.source] = p.target, cost
+		if cost := d * (1 / (1 + math.Exp(-float64(n)))); best[p.source] < 0 || cost < costs[p.source] {
+			best[p.source], costs[p.source] = p.target, cost
 		}
 	}
-	for id := range best {
-		if t := best[id].id; t >= 0 {
-			m.add(float32(costs[id]), t)
+	m := newMap(MethodStatistics, source.Size())
+	for id, t := range best {
+		if s := same.Targets(int32(id)); len(s) > 0 || t < 0 {
+			m.add(0, s...)
 		} else {
-			m.add(0, same.Targets(int32(id))...)
+			m.add(float32(costs[id]), t)
 		}
 	}
 	return m, nil
-}
-
-// Decoded is what a token stands for as a string; special tokens stand for their own.
-func Decoded(v Vocabulary, id int32) string {
-	if content := v.Bytes(id); len(content) > 0 {
-		return string(content)
-	}
-	return v.Token(id)
 }

@@ -90,6 +90,20 @@ func (s *Strings) As(other *Strings, id int32) string {
 	return strings.ReplaceAll(s.Token(id), s.marker, other.marker)
 }
 
+// plain writes the byte-level spellings that FuseChat's code knows as SentencePiece's.
+var plain = strings.NewReplacer("âĢĻ", "’", "âĢĶ", "—", "âĢĿ", "”", "č", "\r", "ĉ", "<0x09>", "Ċ", "<0x0A>")
+
+// Plain are the strings as FuseChat's code compares them: the byte-level spellings of ’ — ” and of carriage return, tab and
+// newline are written as SentencePiece writes these. ID stays that of the vocabulary's own strings.
+func (s *Strings) Plain() *Strings {
+	out := *s
+	out.tokens = make([]string, len(s.tokens))
+	for id, token := range s.tokens {
+		out.tokens[id] = plain.Replace(token)
+	}
+	return &out
+}
+
 // SameString maps every source token to the target token with the same string, word markers made the same, or to none:
 // FuseLLM's "hard" map.
 //

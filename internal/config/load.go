@@ -106,6 +106,9 @@ func (d checker) names() {
 	if i := slices.Index(d.c.Sources, d.c.Target.Model); i >= 0 && d.c.Target.Model != "" {
 		d.fault(fmt.Sprintf("sources[%d]", i), "is the target, which competes anyway (target.compete), want other models")
 	}
+	for i, m := range d.c.Plan.Models {
+		refer(fmt.Sprintf("plan.models[%d].name", i), m.Name)
+	}
 	d.advantage()
 	d.runner()
 	if n := len(d.c.Curriculum.Epochs); n != 2 {

@@ -44,6 +44,8 @@ type Config struct {
 	Evaluate Evaluate `yaml:"evaluate"`
 	// Where the data jobs run.
 	Runner Runner `yaml:"runner"`
+	// What profuser plan assumes where nothing was measured. No dataset depends on it.
+	Plan Plan `yaml:"plan"`
 
 	dir string // of the configuration file
 }
@@ -326,6 +328,82 @@ type Runner struct {
 	Stall time.Duration `yaml:"stall" default:"24h"`
 	// Options of the runner, by its own names. No secrets: runners show them.
 	Options map[string]string `yaml:"options" default:"{}"`
+}
+
+// Plan is the section of the same name.
+type Plan struct {
+	// Prompts that are read for their numbers of tokens, drawn evenly; 0 reads all.
+	Sample int `yaml:"sample" default:"1000" allow:"[0, inf)"`
+	// Tokens of an answer, end of turn included; never more than generate.max_new_tokens.
+	ResponseTokens float64 `yaml:"response_tokens" default:"250" allow:"(0, inf)"`
+	// Stored entries at each position of a text. The default was measured with SmolLM2-135M at mass 0.99, top 32 (docs/datasets.md).
+	Entries float64 `yaml:"entries" default:"13.6" allow:"(0, 1024]"`
+	// Bytes of a stored entry in a file: its id and log-prob. The default was measured (docs/plan.md).
+	EntryBytes float64 `yaml:"entry_bytes" default:"2.7" allow:"(0, inf)"`
+	// Time that a served model takes for each token of an answer, in one stream among many.
+	TokenLatency time.Duration `yaml:"token_latency" default:"25ms"`
+	// Time that a served model takes for a request besides: the network, its queue, and reading the prompt.
+	RequestLatency time.Duration `yaml:"request_latency" default:"250ms"`
+	// Tokens that a GPU writes a second, in all streams together.
+	TokensWritten float64 `yaml:"tokens_written" default:"2500" allow:"(0, inf)"`
+	// Tokens that a GPU reads a second: prompts, references, and what reward models score.
+	TokensRead float64 `yaml:"tokens_read" default:"15000" allow:"(0, inf)"`
+	// Price of a GPU for an hour.
+	GPUHourPrice float64 `yaml:"gpu_hour_price" default:"0" allow:"[0, inf)"`
+	// Price of a million tokens given to a model, where tokens are paid.
+	PromptPrice float64 `yaml:"prompt_price" default:"0" allow:"[0, inf)"`
+	// Price of a million tokens that a model writes.
+	ResponsePrice float64 `yaml:"response_price" default:"0" allow:"[0, inf)"`
+	// The prices' unit, as it is printed.
+	Currency string `yaml:"currency" default:"USD"`
+	// Models for which some of these numbers are others.
+	Models []PlanModel `yaml:"models" default:"[]"`
+}
+
+// PlanModel is one entry of plan.models; 0 takes the number of the section plan.
+type PlanModel struct {
+	// Name of the model, from models.
+	Name string `yaml:"name" required:"true"`
+	// Tokens of an answer.
+	ResponseTokens float64 `yaml:"response_tokens" default:"0" allow:"[0, inf)"`
+	// Stored entries at each position.
+	Entries float64 `yaml:"entries" default:"0" allow:"[0, 1024]"`
+	// Tokens that a GPU writes a second.
+	TokensWritten float64 `yaml:"tokens_written" default:"0" allow:"[0, inf)"`
+	// Tokens that a GPU reads a second.
+	TokensRead float64 `yaml:"tokens_read" default:"0" allow:"[0, inf)"`
+	// Price of a GPU for an hour.
+	GPUHourPrice float64 `yaml:"gpu_hour_price" default:"0" allow:"[0, inf)"`
+	// Price of a million tokens given.
+	PromptPrice float64 `yaml:"prompt_price" default:"0" allow:"[0, inf)"`
+	// Price of a million tokens written.
+	ResponsePrice float64 `yaml:"response_price" default:"0" allow:"[0, inf)"`
+}
+
+// For is the section with the numbers of one model.
+func (p Plan) For(model string) Plan {
+	for _, m := range p.Models {
+		if m.Name != model {
+			continue
+		}
+		for _, n := range []struct {
+			own     float64
+			general *float64
+		}{
+			{m.ResponseTokens, &p.ResponseTokens},
+			{m.Entries, &p.Entries},
+			{m.TokensWritten, &p.TokensWritten},
+			{m.TokensRead, &p.TokensRead},
+			{m.GPUHourPrice, &p.GPUHourPrice},
+			{m.PromptPrice, &p.PromptPrice},
+			{m.ResponsePrice, &p.ResponsePrice},
+		} {
+			if n.own > 0 {
+				*n.general = n.own
+			}
+		}
+	}
+	return p
 }
 
 // Auto is a whole number, or 0 for auto.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 // ErrExists says that a key was created before, by this process or another; what is there is left as it is.
@@ -45,6 +46,9 @@ func OpenStore(ctx context.Context, url string) (Store, error) {
 	case scheme == "file":
 		return &localStore{dir: rest}, nil
 	}
+	if s, ok, err := registered(ctx, scheme, url); ok {
+		return s, err
+	}
 	root, prefix, _ := strings.Cut(rest, "/")
 	if root == "" {
 		return nil, fmt.Errorf("opening store %s: the bucket's name is missing", url)
@@ -68,4 +72,23 @@ func checkKey(key string) error {
 		}
 	}
 	return nil
+}
+
+// opened are the schemes that Register has added.
+var opened sync.Map
+
+// Register makes OpenStore open addresses of a scheme with open, which gets the whole address. It is for stores that this
+// package does not know, such as those of tests; register before the first OpenStore.
+func Register(scheme string, open func(ctx context.Context, url string) (Store, error)) {
+	opened.Store(scheme, open)
+}
+
+// registered opens an address of an added scheme.
+func registered(ctx context.Context, scheme, url string) (s Store, ok bool, err error) {
+	open, ok := opened.Load(scheme)
+	if !ok {
+		return nil, false, nil
+	}
+	s, err = open.(func(context.Context, string) (Store, error))(ctx, url)
+	return s, true, err
 }

@@ -212,7 +212,7 @@ type Counter struct {
 func NewCounter(source, target *Side, raw bool, counts *vocabulary.Counts) *Counter {
 	return &Counter{
 		aligner: &Aligner{Options: Options{Method: align.MethodStatistics, Raw: raw}, source: source, target: target},
-		warper:  align.NewWarper(vocabulary.NewStrings(source), vocabulary.NewStrings(target)),
+		warper:  align.NewWarper(align.MethodStatistics, vocabulary.NewStrings(source), vocabulary.NewStrings(target)),
 		counts:  counts,
 	}
 }

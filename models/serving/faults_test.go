@@ -1,12 +1,9 @@
 package serving
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -19,90 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/profuser/profuser/models/serving/servingtest"
 	"github.com/profuser/profuser/models/serving/transport"
 )
-
-// faulty puts faults of real life, each at a tenth of the requests, before a server.
-type faulty struct {
-	http.Handler
-	mu     sync.Mutex
-	random *rand.Rand
-	on     atomic.Bool
-	known  sync.Map // body to answer
-	seen   [8]atomic.Int64
-	good   atomic.Int64
-}
-
-func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // a server that reads on notices when the client gives up
-	if !f.on.Load() {
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		f.Handler.ServeHTTP(w, r)
-		return
-	}
-	f.mu.Lock()
-	kind := f.random.IntN(10)
-	f.mu.Unlock()
-	if kind < len(f.seen) {
-		f.seen[kind].Add(1)
-	}
-	whole := f.answer(body)
-	switch kind {
-	case 0:
-		w.Header().Set("Retry-After", "3")
-		refuse(w, 429, "too many requests")
-	case 1:
-		refuse(w, 500, "internal error")
-	case 2: // a stall: nothing until the client gives up
-		<-r.Context().Done()
-	case 3: // the connection is cut in the middle
-		w.Header().Set("Content-Length", fmt.Sprint(len(whole)))
-		_, _ = w.Write(whole[:len(whole)/2])
-		panic(http.ErrAbortHandler)
-	case 4: // truncated JSON in a reply that looks whole
-		_, _ = w.Write(whole[:len(whole)*2/3])
-	case 5: // NaN as Python writes it
-		_, _ = w.Write(bytes.ReplaceAll(whole, []byte(`"logprob":-`), []byte(`"logprob":NaN,"was":-`)))
-	case 6:
-		_, _ = w.Write(fewer(whole))
-	case 7: // a stall in the middle of the reply
-		w.Header().Set("Content-Length", fmt.Sprint(len(whole)))
-		_, _ = w.Write(whole[:len(whole)/2])
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	default:
-		f.good.Add(1)
-		_, _ = w.Write(whole)
-	}
-}
-
-// answer is the server's answer to a body, computed once, so that only faults take time.
-func (f *faulty) answer(body []byte) []byte {
-	if a, ok := f.known.Load(string(body)); ok {
-		return a.([]byte)
-	}
-	recorded := httptest.NewRecorder()
-	f.Handler.ServeHTTP(recorded, httptest.NewRequest(http.MethodPost, "/v1/completions", bytes.NewReader(body)))
-	f.known.Store(string(body), recorded.Body.Bytes())
-	return recorded.Body.Bytes()
-}
-
-// fewer takes the last position away.
-func fewer(body []byte) []byte {
-	var r struct {
-		Choices []map[string]json.RawMessage `json:"choices"`
-	}
-	if json.Unmarshal(body, &r) != nil || len(r.Choices) == 0 {
-		return nil
-	}
-	var list []json.RawMessage
-	_ = json.Unmarshal(r.Choices[0]["prompt_logprobs"], &list)
-	if len(list) > 0 {
-		r.Choices[0]["prompt_logprobs"], _ = json.Marshal(list[:len(list)-1])
-	}
-	out, _ := json.Marshal(r)
-	return out
-}
 
 // TestFaults sends requests through all faults at once. Every one must end as the right reading or as an error with its
 // reason; requests that got a good reply are answered once.
@@ -116,7 +32,7 @@ func runFaults(t *testing.T, attempts int) {
 	const requests = 100
 	format := demoFormat(t)
 	before := runtime.NumGoroutine()
-	f := &faulty{Handler: &fake{manner: "vllm", format: format}, random: rand.New(rand.NewPCG(7, 7))}
+	f := servingtest.New(&fake{manner: "vllm", format: format}, 0.8, 7)
 	servers := []*httptest.Server{httptest.NewServer(f), httptest.NewServer(f)}
 	m, err := Open(t.Context(), Options{Name: "m", Model: "fake", Format: format, Transport: transport.Options{
 		URLs: []string{servers[0].URL, servers[1].URL}, Clock: &skipping{}, Concurrency: 8, Attempts: attempts, Timeout: 50 * time.Millisecond, Failures: 6, Cooldown: time.Second, Random: func() float64 { return 0.5 },
@@ -132,9 +48,9 @@ func runFaults(t *testing.T, attempts int) {
 		texts[i] = []int32{int32(300 + i), 266, int32(400 + i%50)}
 		want[i] = read(t, prompt, texts[i], truncate)
 		body, _ := json.Marshal(completionRequest{Model: "fake", Prompt: slices.Concat(prompt, texts[i]), MaxTokens: 1, PromptLogProbs: &truncate.TopK})
-		f.answer(body)
+		f.Reply(httptest.NewRequest(http.MethodPost, "/v1/completions", nil), body)
 	}
-	f.on.Store(true)
+	f.On.Store(true)
 	ends := make([]atomic.Int64, requests)
 	var failed atomic.Int64
 	var wait sync.WaitGroup
@@ -160,11 +76,11 @@ func runFaults(t *testing.T, attempts int) {
 			t.Errorf("request %d ended %d times", i, n)
 		}
 	}
-	if int64(requests)-failed.Load() > f.good.Load() {
-		t.Errorf("%d readings from %d good replies", int64(requests)-failed.Load(), f.good.Load())
+	if int64(requests)-failed.Load() > f.Good.Load() {
+		t.Errorf("%d readings from %d good replies", int64(requests)-failed.Load(), f.Good.Load())
 	}
-	for kind := range f.seen {
-		if f.seen[kind].Load() == 0 {
+	for kind := range f.Seen {
+		if f.Seen[kind].Load() == 0 {
 			t.Errorf("fault %d did not occur", kind)
 		}
 	}

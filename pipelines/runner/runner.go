@@ -156,14 +156,15 @@ func (r *Runner) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	defer cancel()
 	connection.Connect()
 	for state := connection.GetState(); state != connectivity.Ready; state = connection.GetState() {
-		if !connection.WaitForStateChange(waiting, state) {
-			err := fmt.Errorf("no Beam job server answers at %s within %v (runner.endpoint, --endpoint): start one there, or give the address of one; "+
-				"Flink's own port (8081) is none, its job server has 8099", endpoint, r.dialTime)
-			if ctx.Err() != nil {
-				err = context.Cause(ctx)
-			}
-			return nil, errors.Join(err, connection.Close())
+		if state != connectivity.TransientFailure && connection.WaitForStateChange(waiting, state) {
+			continue
 		}
+		err := fmt.Errorf("no Beam job server answers at %s (runner.endpoint, --endpoint): start one there, or give the address of one; "+
+			"Flink's own port (8081) is none, its job server has 8099", endpoint)
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, errors.Join(err, connection.Close())
 	}
 	return connection, nil
 }

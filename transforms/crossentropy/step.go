@@ -10,6 +10,7 @@ import (
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
 func init() { sink.Register[Step]() }
@@ -56,7 +57,7 @@ func (s Step) Name() string {
 func (s Step) Datasets() []string { return []string{s.Output} }
 
 // Make implements sink.Step.
-func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
+func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally.Tally) ([][]byte, error) {
 	prompts, input, err := sink.Read[schemas.Prompt](ctx, in, s.Prompts, part)
 	if err != nil {
 		return nil, err
@@ -78,12 +79,12 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	feed, calls := s.Source.Calls()
 	err = inflight.Rows(ctx, feed, calls, len(texts), func(ctx context.Context, i int) error {
 		if texts[i].text == "" {
-			tally.Row(false)
+			counts.Row()
 			return nil
 		}
 		var err error
-		if rows[i], rejects[i], err = s.read(ctx, model, texts[i]); err == nil {
-			tally.Row(rejects[i] != nil)
+		if rows[i], rejects[i], err = s.read(ctx, model, texts[i], counts); err == nil {
+			counts.Row(rejects[i])
 		}
 		return err
 	})
@@ -132,7 +133,7 @@ func responses(prompts []schemas.Prompt, generations []schemas.Generation) []giv
 }
 
 // read scores one text: a row, or a reject.
-func (s Step) read(ctx context.Context, model Scorer, t given) (*schemas.TeacherForcing, *schemas.Rejected, error) {
+func (s Step) read(ctx context.Context, model Scorer, t given, counts *tally.Tally) (*schemas.TeacherForcing, *schemas.Rejected, error) {
 	p, author, what := t.prompt, t.author, "response"
 	if s.Responses == "" {
 		author, what = s.Source.Name, "reference"
@@ -144,7 +145,9 @@ func (s Step) read(ctx context.Context, model Scorer, t given) (*schemas.Teacher
 	if n := len(encoded.PromptIDs) + len(encoded.TextIDs); n > model.Context() {
 		return nil, sink.Reject(s.Name(), p.ID, author, CodeTooLong, "prompt and %s of %d tokens exceed the context of %d", what, n, model.Context()), nil
 	}
+	end := counts.Call()
 	reading, err := model.Score(ctx, Request{PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, Truncate: s.Truncate})
+	end(len(encoded.PromptIDs), len(reading.TokenLogProbs))
 	if rejected := sink.Failed(s.Name(), p.ID, s.Source.Name, err); rejected != nil {
 		return nil, rejected, nil
 	}

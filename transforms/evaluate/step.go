@@ -15,6 +15,7 @@ import (
 	"github.com/profuser/profuser/transforms/generate"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
 func init() { sink.Register[Step]() }
@@ -58,7 +59,7 @@ func (Step) Name() string { return "evaluate" }
 func (s Step) Datasets() []string { return []string{s.Output} }
 
 // Make implements sink.Step.
-func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
+func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally.Tally) ([][]byte, error) {
 	items, input, err := sink.Read[schemas.Prompt](ctx, in, s.Items, part)
 	if err != nil {
 		return nil, err
@@ -78,8 +79,8 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	// All answers first, then all readings: a model takes work of one kind in fuller batches.
 	feed, calls := s.Model.Calls()
 	for _, phase := range []func(context.Context, *item) error{
-		func(ctx context.Context, x *item) error { return s.answer(ctx, writer, reader, x) },
-		func(ctx context.Context, x *item) error { return s.read(ctx, reader, x) },
+		func(ctx context.Context, x *item) error { return s.answer(ctx, writer, reader, x, counts) },
+		func(ctx context.Context, x *item) error { return s.read(ctx, reader, x, counts) },
 	} {
 		err = inflight.Rows(ctx, feed, calls, len(marked), func(ctx context.Context, i int) error {
 			if marked[i].reject != nil {
@@ -94,7 +95,7 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	var rows []*schemas.Evaluation
 	var rejects []*schemas.Rejected
 	for _, x := range marked {
-		tally.Row(x.reject != nil)
+		counts.Row(x.reject)
 		rows, rejects = append(rows, x.row), append(rejects, x.reject)
 	}
 	footer := s.Footer
@@ -127,7 +128,7 @@ func (s Step) failed(x *item, err error) error {
 }
 
 // answer lets the model answer and marks it.
-func (s Step) answer(ctx context.Context, writer generate.Generator, reader crossentropy.Scorer, x *item) (err error) {
+func (s Step) answer(ctx context.Context, writer generate.Generator, reader crossentropy.Scorer, x *item, counts *tally.Tally) (err error) {
 	p := x.prompt
 	if x.benchmark, err = benchmark.FromPrompt(*p); err != nil {
 		return s.refuse(x, CodeItem, "%v", err)
@@ -145,7 +146,9 @@ func (s Step) answer(ctx context.Context, writer generate.Generator, reader cros
 	if n := max(len(prompt)+s.MaxNewTokens, len(x.encoded.PromptIDs)+len(x.encoded.TextIDs)); n > writer.Context() {
 		return s.refuse(x, CodeTooLong, "%d tokens exceed the context of %d", n, writer.Context())
 	}
+	end := counts.Call()
 	answer, err := writer.Generate(ctx, generate.Request{PromptIDs: prompt, MaxTokens: s.MaxNewTokens, TopP: 1, Truncate: nothing})
+	end(len(prompt), len(answer.IDs))
 	if err != nil {
 		return s.failed(x, err)
 	}
@@ -162,8 +165,10 @@ func (s Step) answer(ctx context.Context, writer generate.Generator, reader cros
 }
 
 // read lets the model read the reference.
-func (s Step) read(ctx context.Context, reader crossentropy.Scorer, x *item) error {
+func (s Step) read(ctx context.Context, reader crossentropy.Scorer, x *item, counts *tally.Tally) error {
+	end := counts.Call()
 	reading, err := reader.Score(ctx, crossentropy.Request{PromptIDs: x.encoded.PromptIDs, TextIDs: x.encoded.TextIDs, Truncate: nothing})
+	end(len(x.encoded.PromptIDs), len(reading.TokenLogProbs))
 	if err != nil {
 		x.row = nil
 		return s.failed(x, err)

@@ -96,7 +96,7 @@ func (s Step) counts(ctx context.Context, in *sink.Inputs, n int) ([]*vocabulary
 			return nil, err
 		}
 		readings := byPrompt(rows)
-		warper := align.NewWarper(vocabulary.NewStrings(f.Tokenizer()), vocabulary.NewStrings(target.Tokenizer()))
+		warper := align.NewWarper(align.MethodStatistics, vocabulary.NewStrings(f.Tokenizer()), vocabulary.NewStrings(target.Tokenizer()))
 		counts, size := &vocabulary.Counts{}, int32(f.Tokenizer().Size())
 		add := func(p *schemas.Prompt, text string, closed bool, ids []int32) {
 			encoded, err := target.Encode(p.Messages, text, closed)

@@ -14,6 +14,7 @@ import (
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
 func init() { sink.Register[Step]() }
@@ -94,7 +95,7 @@ type output struct {
 }
 
 // Make implements sink.Step.
-func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
+func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally.Tally) ([][]byte, error) {
 	rows, err := s.read(ctx, in, part)
 	if err != nil {
 		return nil, err
@@ -113,7 +114,10 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 			return nil, err
 		}
 		p := &rows.prompts[i]
-		before := len(out.rejects[schemas.ModeInference]) + len(out.rejects[schemas.ModeTraining])
+		before := map[string]int{}
+		for mode, rejects := range out.rejects {
+			before[mode] = len(rejects)
+		}
 		if err := s.inference(&out, p, rows, stats); err != nil {
 			return nil, err
 		}
@@ -122,7 +126,13 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 				return nil, err
 			}
 		}
-		tally.Row(len(out.rejects[schemas.ModeInference])+len(out.rejects[schemas.ModeTraining]) > before)
+		var rejected []*schemas.Rejected
+		for mode, rejects := range out.rejects {
+			for k := range rejects[before[mode]:] {
+				rejected = append(rejected, &rejects[before[mode]+k])
+			}
+		}
+		counts.Row(rejected...)
 	}
 	return s.encode(out, part, rows.inputs)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
 func init() { sink.Register[Step]() }
@@ -61,7 +62,7 @@ func (Step) Name() string { return "generate" }
 func (s Step) Datasets() []string { return []string{s.Output} }
 
 // Make implements sink.Step.
-func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
+func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally.Tally) ([][]byte, error) {
 	prompts, input, err := sink.Read[schemas.Prompt](ctx, in, s.Prompts, part)
 	if err != nil {
 		return nil, err
@@ -75,9 +76,9 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	feed, calls := s.Source.Calls()
 	err = inflight.Rows(ctx, feed, calls, n, func(ctx context.Context, i int) error {
 		var err error
-		rows[i], rejects[i], err = s.answer(ctx, model, &prompts[i/s.Samples], i%s.Samples)
+		rows[i], rejects[i], err = s.answer(ctx, model, &prompts[i/s.Samples], i%s.Samples, counts)
 		if err == nil {
-			tally.Row(rejects[i] != nil)
+			counts.Row(rejects[i])
 		}
 		return err
 	})
@@ -91,7 +92,7 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 }
 
 // answer asks for one sample of one prompt: a row, or a reject.
-func (s Step) answer(ctx context.Context, model Generator, p *schemas.Prompt, sample int) (*schemas.Generation, *schemas.Rejected, error) {
+func (s Step) answer(ctx context.Context, model Generator, p *schemas.Prompt, sample int, counts *tally.Tally) (*schemas.Generation, *schemas.Rejected, error) {
 	reject := func(code, format string, args ...any) (*schemas.Generation, *schemas.Rejected, error) {
 		if s.Samples > 1 {
 			format, args = "sample %d: "+format, append([]any{sample}, args...)
@@ -106,9 +107,11 @@ func (s Step) answer(ctx context.Context, model Generator, p *schemas.Prompt, sa
 		return reject(CodeTooLong, "prompt of %d tokens and max_new_tokens %d exceed the context of %d", len(ids), s.MaxNewTokens, model.Context())
 	}
 	seed := SeedOf(s.Seed, p.ID, s.Source.Name, sample)
+	end := counts.Call()
 	answer, err := model.Generate(ctx, Request{
 		PromptIDs: ids, MaxTokens: s.MaxNewTokens, Temperature: s.Temperature, TopP: s.TopP, Seed: seed, Truncate: s.Truncate,
 	})
+	end(len(ids), len(answer.IDs))
 	if rejected := sink.Failed(s.Name(), p.ID, s.Source.Name, err); rejected != nil {
 		return nil, rejected, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
 func init() {
@@ -67,7 +68,7 @@ type answer struct {
 }
 
 // Make implements sink.Step.
-func (s ResponsesStep) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
+func (s ResponsesStep) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally.Tally) ([][]byte, error) {
 	prompts, input, err := sink.Read[schemas.Prompt](ctx, in, s.Prompts, part)
 	if err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func (s ResponsesStep) Make(ctx context.Context, in *sink.Inputs, part int, tall
 				return err
 			}
 		}
-		tally.Row(a.reject != nil)
+		counts.Row(a.reject)
 		return nil
 	})
 	if err != nil {

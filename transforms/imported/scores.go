@@ -9,6 +9,7 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/sink"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
 // ScoresStep makes rewards of one reward model from files.
@@ -39,7 +40,7 @@ func (ScoresStep) Name() string { return "import" }
 func (s ScoresStep) Datasets() []string { return []string{s.Output} }
 
 // Make implements sink.Step.
-func (s ScoresStep) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.Tally) (files [][]byte, err error) {
+func (s ScoresStep) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally.Tally) (files [][]byte, err error) {
 	prompts, input, err := sink.Read[schemas.Prompt](ctx, in, s.Prompts, part)
 	if err != nil {
 		return nil, err
@@ -76,10 +77,12 @@ func (s ScoresStep) Make(ctx context.Context, in *sink.Inputs, part int, tally *
 			r, ok := scores[response]
 			if ok {
 				rows = append(rows, r)
-			} else {
-				footer.Rejects = append(footer.Rejects, *sink.Reject(s.Name(), response.ID, response.Source, CodeMissing, "%s: no line of %v scores sample %d", s.Judge, s.Files.Paths, response.Sample))
+				counts.Row()
+				continue
 			}
-			tally.Row(!ok)
+			reject := sink.Reject(s.Name(), response.ID, response.Source, CodeMissing, "%s: no line of %v scores sample %d", s.Judge, s.Files.Paths, response.Sample)
+			footer.Rejects = append(footer.Rejects, *reject)
+			counts.Row(reject)
 		}
 	}
 	data, err := dataset.EncodePart(rows, footer)

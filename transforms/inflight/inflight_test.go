@@ -204,3 +204,28 @@ func TestOpenParts(t *testing.T) {
 		}
 	}
 }
+
+// TestModelsClosedWhileOpening: a job that failed may still be opening a model when the step closes all.
+func TestModelsClosedWhileOpening(t *testing.T) {
+	var models inflight.Models[io.Closer]
+	var closed []string
+	opening, goOn := make(chan struct{}), make(chan struct{})
+	models.Use(func(_ context.Context, m inflight.Model) (io.Closer, error) {
+		close(opening)
+		<-goOn
+		return fake{m.Name, &closed}, nil
+	})
+	got := make(chan error)
+	go func() {
+		_, err := models.Get(context.Background(), inflight.Model{Name: "a"})
+		got <- err
+	}()
+	<-opening
+	go close(goOn)
+	if err := models.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-got; err != nil || !slices.Equal(closed, []string{"a"}) {
+		t.Errorf("error %v, closed %v", err, closed)
+	}
+}

@@ -102,12 +102,14 @@ func (m *Models[T]) Get(ctx context.Context, model Model) (T, error) {
 	return e.model, e.err
 }
 
-// Close closes all models that are open and forgets them. No call may be in flight.
+// Close closes all models that are open and forgets them; one that is being opened it waits for. No call may be in
+// flight.
 func (m *Models[T]) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var errs []error
 	for _, e := range m.opened {
+		e.once.Do(func() { e.err = errors.New("the models are closed") }) // a job that failed may still be opening it
 		if e.err == nil {
 			errs = append(errs, e.model.Close())
 		}

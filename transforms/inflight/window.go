@@ -85,8 +85,8 @@ func (w *Window[R]) take(r result[R], out func(R) error) error {
 	return nil
 }
 
-// Finish waits for all jobs and closes the window.
-func (w *Window[R]) Finish(out func(R) error) error {
+// Wait waits for all jobs; the window stays open.
+func (w *Window[R]) Wait(out func(R) error) error {
 	for w.n > 0 {
 		select {
 		case r := <-w.done:
@@ -100,6 +100,14 @@ func (w *Window[R]) Finish(out func(R) error) error {
 		}
 	}
 	w.tick()
+	return nil
+}
+
+// Finish waits for all jobs and closes the window.
+func (w *Window[R]) Finish(out func(R) error) error {
+	if err := w.Wait(out); err != nil {
+		return err
+	}
 	return w.close(nil)
 }
 

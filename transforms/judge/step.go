@@ -13,6 +13,7 @@ import (
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
 func init() { sink.Register[Step]() }
@@ -70,7 +71,7 @@ type comparison struct {
 }
 
 // Make implements sink.Step.
-func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
+func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally.Tally) ([][]byte, error) {
 	comparisons, inputs, err := s.read(ctx, in, part)
 	if err != nil {
 		return nil, err
@@ -81,10 +82,10 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	}
 	feed, calls := s.Judge.Calls()
 	err = inflight.Rows(ctx, feed, calls, len(comparisons), func(ctx context.Context, i int) error {
-		if err := s.compare(ctx, model, comparisons[i]); err != nil {
+		if err := s.compare(ctx, model, comparisons[i], counts); err != nil {
 			return err
 		}
-		tally.Row(comparisons[i].reject != nil)
+		counts.Row(comparisons[i].reject)
 		return nil
 	})
 	if err != nil {
@@ -138,7 +139,7 @@ func (s Step) read(ctx context.Context, in *sink.Inputs, part int) ([]*compariso
 }
 
 // compare gives a comparison its row or reject. Equal texts are a tie that nobody is asked about.
-func (s Step) compare(ctx context.Context, model Judge, c *comparison) error {
+func (s Step) compare(ctx context.Context, model Judge, c *comparison, counts *tally.Tally) error {
 	row := &schemas.Verdict{
 		ID: c.prompt.ID, First: c.first.Source, FirstSample: c.first.Sample, Second: c.second.Source, SecondSample: c.second.Sample, Winner: schemas.WinnerTie,
 	}
@@ -147,7 +148,9 @@ func (s Step) compare(ctx context.Context, model Judge, c *comparison) error {
 		return nil
 	}
 	var err error
+	end := counts.Call()
 	row.Text, err = model.Say(ctx, verdict.CompareQuestion(s.Criteria, c.prompt.Messages, c.first.Text, c.second.Text), MostReply)
+	end(0, 0) // the judge counts its own tokens
 	if err != nil {
 		if c.reject = sink.Failed(s.Name(), c.prompt.ID, c.first.Source, err); c.reject == nil {
 			return fmt.Errorf("prompt %s, %s before %s, judge %s: %w", c.prompt.ID, c.first.Source, c.second.Source, s.Judge.Name, err)

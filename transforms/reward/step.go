@@ -10,6 +10,7 @@ import (
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/sink"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
 func init() { sink.Register[Step]() }
@@ -71,7 +72,7 @@ func together(model Rewarder, responses []*response) (groups [][]*response) {
 }
 
 // Make implements sink.Step.
-func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
+func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally.Tally) ([][]byte, error) {
 	responses, inputs, err := s.read(ctx, in, part)
 	if err != nil {
 		return nil, err
@@ -83,11 +84,11 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, tally *sink.T
 	scored := together(model, responses)
 	feed, calls := s.Judge.Calls()
 	err = inflight.Rows(ctx, feed, calls, len(scored), func(ctx context.Context, i int) error {
-		if err := s.score(ctx, model, scored[i]); err != nil {
+		if err := s.score(ctx, model, scored[i], counts); err != nil {
 			return err
 		}
 		for _, r := range scored[i] {
-			tally.Row(r.reject != nil)
+			counts.Row(r.reject)
 		}
 		return nil
 	})
@@ -139,9 +140,10 @@ func (s Step) read(ctx context.Context, in *sink.Inputs, part int) ([]*response,
 }
 
 // score asks for the scores of one call's responses: each gets a row or a reject.
-func (s Step) score(ctx context.Context, model Rewarder, responses []*response) error {
+func (s Step) score(ctx context.Context, model Rewarder, responses []*response, counts *tally.Tally) error {
 	var asked []*response
 	var requests []Request
+	tokens := 0
 	for _, r := range responses {
 		ids, err := model.Conversation(r.prompt.Messages, r.answer.Text)
 		switch {
@@ -152,12 +154,15 @@ func (s Step) score(ctx context.Context, model Rewarder, responses []*response) 
 		default:
 			asked = append(asked, r)
 			requests = append(requests, Request{Messages: r.prompt.Messages, Text: r.answer.Text, IDs: ids})
+			tokens += len(ids)
 		}
 	}
 	if len(asked) == 0 {
 		return nil
 	}
+	end := counts.Call()
 	scores, err := rewards(ctx, model, requests)
+	end(tokens, 0)
 	if err != nil {
 		for _, r := range asked {
 			if r.reject = sink.Failed(s.Name(), r.prompt.ID, r.answer.Source, err); r.reject == nil {

@@ -12,6 +12,8 @@ import (
 type Part struct {
 	// Number is the part's, from 0.
 	Number int64
+	// Of is how many parts the job makes.
+	Of int64
 }
 
 // Range is the part numbers from From to To-1.
@@ -48,9 +50,13 @@ type numbersFn struct {
 
 // ProcessElement emits every number.
 func (f *numbersFn) ProcessElement(_ context.Context, _ []byte, emit func(Part)) {
+	var all int64
+	for _, r := range f.Ranges {
+		all += int64(r.To - r.From)
+	}
 	for _, r := range f.Ranges {
 		for n := r.From; n < r.To; n++ {
-			emit(Part{Number: int64(n)})
+			emit(Part{Number: int64(n), Of: all})
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/sink"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
 func TestMain(m *testing.M) { ptest.MainWithDefault(m, "prism") }
@@ -31,7 +32,7 @@ var made atomic.Int64
 func (numbers) Name() string       { return "numbers" }
 func (numbers) Datasets() []string { return []string{"prompts"} }
 
-func (n numbers) Make(_ context.Context, _ *sink.Inputs, part int, tally *sink.Tally) ([][]byte, error) {
+func (n numbers) Make(_ context.Context, _ *sink.Inputs, part int, counts *tally.Tally) ([][]byte, error) {
 	if part == n.BadPart {
 		return nil, errors.New("no such luck\nat all")
 	}
@@ -40,7 +41,7 @@ func (n numbers) Make(_ context.Context, _ *sink.Inputs, part int, tally *sink.T
 	for i := range 10 {
 		messages := []schemas.Message{{Role: schemas.RoleUser, Content: fmt.Sprintf("part %d row %d", part, i)}}
 		rows = append(rows, schemas.Prompt{ID: schemas.PromptID(messages), Messages: messages})
-		tally.Row(false)
+		counts.Row()
 	}
 	data, err := dataset.EncodePart(rows, dataset.Footer{Part: part, ConfigDigest: "c"})
 	return [][]byte{data}, err

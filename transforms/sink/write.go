@@ -4,26 +4,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/transforms/inflight"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
-// Namespace is the namespace of all counters; RowsCounter, RejectsCounter and PartsCounter are their names.
-const (
-	Namespace      = "profuser"
-	RowsCounter    = "rows"
-	RejectsCounter = "rejects"
-	PartsCounter   = "parts"
-)
+// Namespace is the namespace of all counters; package tally names them.
+const Namespace = "profuser"
 
-var (
-	rowsDone    = beam.NewCounter(Namespace, RowsCounter)
-	rejectsDone = beam.NewCounter(Namespace, RejectsCounter)
-	partsDone   = beam.NewCounter(Namespace, PartsCounter)
-)
+var counters sync.Map // name -> beam.Counter
+
+// Report adds what a tally has to Beam's counters. Only a bundle's own goroutine may call it.
+func Report(ctx context.Context, counts *tally.Tally) {
+	counts.Drain(func(name string, n int64) {
+		c, ok := counters.Load(name)
+		if !ok {
+			c, _ = counters.LoadOrStore(name, beam.NewCounter(Namespace, name))
+		}
+		c.(beam.Counter).Inc(ctx, n)
+	})
+}
 
 func init() {
 	register.Emitter1[Done]()
@@ -49,8 +53,9 @@ type partFn[S Step] struct {
 
 	store  dataset.Store
 	inputs *Inputs
-	tally  *Tally
+	counts *tally.Tally
 	window *inflight.Window[Done]
+	begun  int64 // parts of this bundle
 }
 
 // StartBundle opens the window.
@@ -62,17 +67,20 @@ func (f *partFn[S]) StartBundle(ctx context.Context, _ func(Done)) error {
 		}
 		f.store, f.inputs = store, NewInputs(store)
 	}
-	f.tally = new(Tally)
-	f.window = inflight.Start[Done](ctx, inflight.LimitOf("open parts", f.Open), func() {
-		rowsDone.Inc(ctx, f.tally.rows.Swap(0))
-		rejectsDone.Inc(ctx, f.tally.rejects.Swap(0))
-	})
+	f.counts, f.begun = new(tally.Tally), 0
+	f.window = inflight.Start[Done](ctx, inflight.LimitOf("open parts", f.Open), func() { Report(ctx, f.counts) })
 	return nil
 }
 
-// ProcessElement starts one part as soon as there is room.
+// ProcessElement starts one part as soon as there is room. If the whole job is in this bundle, it waits here for the last
+// parts: while FinishBundle waits, the SDK does not report counters.
 func (f *partFn[S]) ProcessElement(ctx context.Context, p Part, emit func(Done)) error {
-	return Fault(f.window.Go(func(ctx context.Context) (Done, error) { return f.part(ctx, int(p.Number)) }, f.out(ctx, emit)))
+	out := f.out(ctx, emit)
+	err := f.window.Go(func(ctx context.Context) (Done, error) { return f.part(ctx, int(p.Number)) }, out)
+	if f.begun++; err == nil && f.begun == p.Of {
+		err = f.window.Wait(out)
+	}
+	return Fault(err)
 }
 
 // FinishBundle waits for the parts that are open.
@@ -82,7 +90,7 @@ func (f *partFn[S]) FinishBundle(ctx context.Context, emit func(Done)) error {
 
 func (f *partFn[S]) out(ctx context.Context, emit func(Done)) func(Done) error {
 	return func(d Done) error {
-		partsDone.Inc(ctx, 1)
+		f.counts.Part()
 		emit(d)
 		return nil
 	}
@@ -105,7 +113,7 @@ func (f *partFn[S]) part(ctx context.Context, n int) (Done, error) {
 	if done.Skipped {
 		return done, nil
 	}
-	files, err := f.Step.Make(ctx, f.inputs, n, f.tally)
+	files, err := f.Step.Make(ctx, f.inputs, n, f.counts)
 	if err != nil {
 		return done, fmt.Errorf("%s part %d: %w", f.Step.Name(), n, err)
 	}

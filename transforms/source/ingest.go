@@ -11,6 +11,7 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/sink"
+	"github.com/profuser/profuser/transforms/tally"
 )
 
 func init() {
@@ -22,12 +23,6 @@ func init() {
 	register.Iter1[sink.Done]()
 	register.Emitter1[sink.Done]()
 }
-
-var (
-	rowsDone    = beam.NewCounter(sink.Namespace, sink.RowsCounter)
-	rejectsDone = beam.NewCounter(sink.Namespace, sink.RejectsCounter)
-	partsDone   = beam.NewCounter(sink.Namespace, sink.PartsCounter)
-)
 
 // Step says what is read and how; sent to workers as JSON.
 type Step struct {
@@ -97,20 +92,19 @@ func (f *writeFn) ProcessElement(ctx context.Context, part int64, chunks func(*C
 	for marks(&list) {
 		mark(list, refused)
 	}
+	var counts tally.Tally
 	key := f.Step.Output + "/" + dataset.PartName(int(part))
 	there, err := f.store.Exists(ctx, key)
 	if err != nil {
 		return sink.Fault(err)
 	}
 	if !there {
-		rows, rejects, err := f.write(ctx, key, chunk, refused)
-		if err != nil {
+		if err := f.write(ctx, key, chunk, refused, &counts); err != nil {
 			return sink.Fault(fmt.Errorf("ingest part %d: %w", part, err))
 		}
-		rowsDone.Inc(ctx, rows)
-		rejectsDone.Inc(ctx, rejects)
 	}
-	partsDone.Inc(ctx, 1)
+	counts.Part()
+	sink.Report(ctx, &counts)
 	emit(sink.Done{Step: stepName, Number: part, Skipped: there})
 	return nil
 }
@@ -128,13 +122,13 @@ func mark(list []byte, refused map[int]*fault) {
 	}
 }
 
-func (f *writeFn) write(ctx context.Context, key string, chunk Chunk, refused map[int]*fault) (rows, rejects int64, err error) {
+func (f *writeFn) write(ctx context.Context, key string, chunk Chunk, refused map[int]*fault, counts *tally.Tally) error {
 	var prompts []schemas.Prompt
 	footer := f.Step.Footer
 	footer.Part = int(chunk.Part)
 	benchmarks, err := f.Step.Benchmarks.load(ctx)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	ordinal := 0
 	err = chunk.lines(ctx, func(line []byte, number int64) error {
@@ -149,6 +143,7 @@ func (f *writeFn) write(ctx context.Context, key string, chunk Chunk, refused ma
 			}
 			if bad == nil {
 				prompts = append(prompts, e.prompt)
+				counts.Row()
 				continue
 			}
 			where := fmt.Sprintf("%s:%d", chunk.Path, number)
@@ -157,20 +152,21 @@ func (f *writeFn) write(ctx context.Context, key string, chunk Chunk, refused ma
 			}
 			reject := sink.Reject(stepName, e.prompt.ID, "", bad.code, "%s: %v", where, bad)
 			footer.Rejects = append(footer.Rejects, *reject)
+			counts.Row(reject)
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	data, err := dataset.EncodePart(prompts, footer)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	if err := f.store.Create(ctx, key, data); err != nil && !errors.Is(err, dataset.ErrExists) {
-		return 0, 0, fmt.Errorf("writing %s: %w", key, err)
+		return fmt.Errorf("writing %s: %w", key, err)
 	}
-	return int64(ordinal), int64(len(footer.Rejects)), nil
+	return nil
 }
 
 // commitFn runs once, after the last part.

@@ -35,11 +35,26 @@ class Vocabulary:
     def renamed(self, i, other):
         return self.tokens[i].replace(self.marker, other.marker)
 
-    def decoded(self, i):
-        return self.tokens[i].replace(self.marker, " ")
+    def plain(self):
+        """As FuseChat compares: newline spelled as SentencePiece does (of its six spellings the texts here have this one)."""
+        return Vocabulary(self.marker, [t.replace("Ċ", "<0x0A>") for t in self.tokens])
 
 
-def warp(rows, cols, cost):
+def fusellm_cost(source, target):
+    return lambda s, t: levenshtein(source.bare(s), target.bare(t))
+
+
+def fusechat_cost(source, target):
+    def cost(s, t):
+        if source.bare(s) and target.bare(t):
+            return levenshtein(source.bare(s), target.bare(t))
+        return levenshtein(source.renamed(s, target), target.tokens[t])
+
+    source, target = source.plain(), target.plain()
+    return cost
+
+
+def warp(rows, cols, cost, left_first=False):
     """For each column the rows beside it."""
     d = {}
     for i in range(len(rows)):
@@ -51,6 +66,8 @@ def warp(rows, cols, cost):
     while i > 0 or j > 0:
         beside[j].insert(0, i)
         moves = [(i - 1, j - 1), (i - 1, j), (i, j - 1)]  # diagonal, up, left
+        if left_first:  # FuseChat
+            moves[1:] = moves[:0:-1]
         values = [d.get(m, math.inf) for m in moves]
         i, j = moves[values.index(min(values))]
     beside[0].insert(0, 0)
@@ -76,21 +93,25 @@ def statistics_map(source, target, pairs):
     for p in pairs:
         counts[p] = counts.get(p, 0) + 1
     out = {}
+    p, q = source.plain(), target.plain()
     for s in range(len(source.tokens)):
+        if source.renamed(s, target) in target.ids:
+            out[s] = target.ids[source.renamed(s, target)]
+            continue
         best = None
         for t in range(len(target.tokens)):
             n = counts.get((t, s), 0)
             if n == 0:
                 continue
-            a, b = source.decoded(s), target.decoded(t)
+            a, b = p.bare(s), q.bare(t)
+            if not a or not b:
+                a, b = source.renamed(s, target), target.tokens[t]
             d = levenshtein(a, b) * (0.1 if a in b or b in a else 1)
             d *= 1 / (1 + math.exp(-n))
             if best is None or d < best[0]:
                 best = (d, t)
         if best is not None:
             out[s] = best[1]
-        elif source.renamed(s, target) in target.ids:
-            out[s] = target.ids[source.renamed(s, target)]
     return out
 
 
@@ -118,7 +139,7 @@ def sinkhorn(cost, r, c):
 def rows_of(method, fallback, source, target, case, maps):
     """One row for each target token: [target id, value], and its status."""
     sids, tids = case["source_ids"], case["target_ids"]
-    beside = warp(sids, tids, lambda s, t: levenshtein(source.bare(s), target.bare(t)))
+    beside = warp(sids, tids, fusechat_cost(source, target), True) if method == "statistics" else warp(sids, tids, fusellm_cost(source, target))
     out = []
     for i, js in enumerate(beside):
         j = copied_from(method, source, target, sids, tids, i, js, maps)
@@ -142,10 +163,10 @@ def rows_of(method, fallback, source, target, case, maps):
 
 def copied_from(method, source, target, sids, tids, i, js, maps):
     if method == "statistics":
-        t = target.decoded(tids[i])
+        p, q = source.plain(), target.plain()
         for j in js:
-            s = source.decoded(sids[j])
-            if s and t and (s.endswith(t) or t.endswith(s)):
+            s, t = (p.bare(sids[j]), q.bare(tids[i])) if len(js) > 1 else (p.renamed(sids[j], q), q.tokens[tids[i]])
+            if s.endswith(t) or t.endswith(s):
                 return j
         return None
     if len(js) != 1:
@@ -194,7 +215,7 @@ def transported(source, target, entries, row, own, maps):
 
 def tokens_of(vocabulary, text, noise):
     """A tokenisation of a text, mostly by the longest match."""
-    text = text.replace(" ", vocabulary.marker)
+    text = text.replace(" ", vocabulary.marker).replace("\n", vocabulary.tokens[7])
     out = []
     while text:
         fits = [i for i, t in enumerate(vocabulary.tokens) if text.startswith(t)]
@@ -213,7 +234,7 @@ def entries_of(vocabulary, size):
 
 
 def vocabulary_of(marker):
-    tokens = ["</s>" if marker == "▁" else "<|end|>"] + list("abc12") + [marker]
+    tokens = ["</s>" if marker == "▁" else "<|end|>"] + list("abc12") + [marker, "Ċ" if marker == "Ġ" else "<0x0A>"]
     words = ["ab", "bc", "abc", "cab", "12", "11", "aa", "cc", "acb", "121"]
     for w in rng.sample(words, rng.randint(4, len(words))):
         tokens.append(w)
@@ -226,7 +247,7 @@ def vocabulary_of(marker):
 def case_of(number):
     markers = [("Ġ", "▁"), ("▁", "Ġ"), ("Ġ", "Ġ"), ("▁", "▁")][number % 4]
     source, target = vocabulary_of(markers[0]), vocabulary_of(markers[1])
-    text = "".join(rng.choice("aabc12 ") for _ in range(rng.randint(1, 24)))
+    text = "".join(rng.choice("aabc12  \n") for _ in range(rng.randint(1, 24)))
     lead = rng.choice(["", " "])
     case = {"source_ids": tokens_of(source, text, 0.1) + [0], "target_ids": tokens_of(target, lead + text, 0.1) + [0]}
     case["rows"] = [entries_of(source, rng.choice([3, 12, 14])) for _ in case["source_ids"]]
@@ -238,7 +259,8 @@ def case_of(number):
         "target": {"marker": target.marker, "tokens": target.tokens},
         **case,
         "pairs": pairs,
-        "warp": warp(case["source_ids"], case["target_ids"], lambda s, t: levenshtein(source.bare(s), target.bare(t))),
+        "warp": warp(case["source_ids"], case["target_ids"], fusellm_cost(source, target)),
+        "warp_statistics": warp(case["source_ids"], case["target_ids"], fusechat_cost(source, target), True),
         "min_edit": [maps["min_edit"][source.renamed(i, target)] for i in range(len(source.tokens))],
         "statistics": [maps["statistics"].get(i, -1) for i in range(len(source.tokens))],
         "results": [],
