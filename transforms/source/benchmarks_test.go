@@ -117,7 +117,7 @@ func TestParquetInput(t *testing.T) {
 	}
 	answer := "Four."
 	var file bytes.Buffer
-	w := dataset.NewRowWriter[row](&file, false)
+	w := dataset.NewRowWriter[row](&file)
 	rows := []row{
 		{ID: 7, Messages: []message{{"system", "Be short."}, {"user", "2 + 2?"}}, Reference: &answer, Tags: []string{"sums"}, Score: 0.5},
 		{ID: 8, Messages: []message{{"user", "a"}, {"user", "b"}}},
