@@ -63,14 +63,10 @@ func CheckRunner(ctx context.Context, c *config.Config) error {
 
 // checkModel reads a model's small files, checks that it has the head that its role needs, and takes the digest of all.
 func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
-	if _, ok := r.checked[name]; ok {
+	if _, ok := r.checked[name]; ok || !r.model(name).AtHand() {
 		return nil
 	}
 	m := r.model(name)
-	if !m.AtHand() {
-		r.checked[name] = checkedModel{}
-		return nil
-	}
 	if m.Endpoint.URLs != "" {
 		return r.checkServed(ctx, m, serving.Need{Generate: !reward, Score: !reward, Reward: reward, TopK: r.config.Truncate.TopK})
 	}

@@ -21,11 +21,7 @@ func (r *Run) ingest(ctx context.Context) error {
 	if err := r.ingestFiles(ctx, "ingest", "ingest", wanted.Prompts, r.config.Prompts.MaxRejects, r.benchmarks); err != nil {
 		return err
 	}
-	lines, err := r.benchmarks.Report(ctx, r.store, wanted.Prompts)
-	for _, line := range lines {
-		r.say("%-24s %s", "", line)
-	}
-	return err
+	return r.benchmarks.Report(ctx, r.store, wanted.Prompts, r.say)
 }
 
 // ingestFiles reads files into a dataset of prompts.

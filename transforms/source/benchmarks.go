@@ -218,15 +218,15 @@ func contaminated(x *contamination.Index, p *schemas.Prompt) *fault {
 	return nil
 }
 
-// Report tells, a line for each file, what was read and how many prompts of a committed dataset shared words with it first.
-func (b Benchmarks) Report(ctx context.Context, store dataset.Store, name string) (lines []string, err error) {
+// Report says, a line for each file, what was read and how many prompts of a committed dataset shared words with it first.
+func (b Benchmarks) Report(ctx context.Context, store dataset.Store, name string, say func(format string, args ...any)) error {
 	x, err := b.load(ctx)
 	if x == nil || err != nil {
-		return nil, err
+		return err
 	}
 	d, err := dataset.Open(ctx, store, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	counts := map[string]int{}
 	for part, info := range d.Manifest.Parts {
@@ -235,7 +235,7 @@ func (b Benchmarks) Report(ctx context.Context, store dataset.Store, name string
 		}
 		f, _, err := dataset.PartFooter(ctx, store, name, part)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, reject := range f.Rejects {
 			at := slices.IndexFunc(b.Files, func(file string) bool { return strings.HasPrefix(reject.Message, file+": ") })
@@ -245,7 +245,7 @@ func (b Benchmarks) Report(ctx context.Context, store dataset.Store, name string
 		}
 	}
 	for _, f := range x.Files() {
-		lines = append(lines, fmt.Sprintf("%6d prompts share %d words with %s (%d texts, %d of them shorter; %d runs)", counts[f.Name], b.Words, f.Name, f.Texts, f.Short, f.Runs))
+		say("%-24s %6d prompts share %d words with %s (%d texts, %d of them shorter; %d runs)", "", counts[f.Name], b.Words, f.Name, f.Texts, f.Short, f.Runs)
 	}
-	return lines, nil
+	return nil
 }
