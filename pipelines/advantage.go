@@ -8,10 +8,13 @@ import (
 
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/align"
+	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/fusion/mixture"
+	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/fuse"
+	"github.com/profuser/profuser/transforms/inflight"
 )
 
 // statisticsName is the file of the frozen statistics of scores.
@@ -146,4 +149,29 @@ func (r *Run) beforeFuse(ctx context.Context, step fuse.Step) (func(s beam.Scope
 			fuse.Counts(s, step, url, parts)
 		}
 	}, nil
+}
+
+// Work is a dataset to be filled in a model's place.
+type Work struct {
+	Model                 inflight.Model
+	Step, Prompts, Output string
+	Header                dataset.Header
+	Footer                dataset.Footer
+	Truncate              dist.Truncate
+}
+
+// InPlaceOf describes the dataset that a step (generate or reward) would let a model write.
+func (r *Run) InPlaceOf(step, model string) Work {
+	w := Work{Model: r.model(model), Step: step, Prompts: promptsName, Output: generationsName(model), Truncate: r.truncate()}
+	schema := schemas.GenerationSchema
+	if step == "reward" {
+		w.Output, schema = rewardsName(model), schemas.RewardSchema
+	}
+	w.Header, w.Footer = r.describe(schema, step, model, step == "generate")
+	return w
+}
+
+// Fill runs a step of another's over the parts of the prompts.
+func (r *Run) Fill(ctx context.Context, w Work, inputs []string, maxRejects float64, build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection) error {
+	return r.parts(ctx, "import", w.Prompts, job{label: "import " + w.Model.Name, inputs: inputs, outputs: []output{{w.Output, w.Header}}, maxRejects: maxRejects, build: build})
 }

@@ -77,6 +77,10 @@ func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
 		return nil
 	}
 	m := r.model(name)
+	if !m.AtHand() {
+		r.checked[name] = checkedModel{}
+		return nil
+	}
 	if m.Endpoint.URLs != "" {
 		return r.checkServed(ctx, m, serving.Need{Generate: !reward, Score: !reward, Reward: reward, TopK: r.config.Truncate.TopK})
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/profuser/profuser/transforms/evaluate"
 	"github.com/profuser/profuser/transforms/fuse"
 	"github.com/profuser/profuser/transforms/generate"
+	"github.com/profuser/profuser/transforms/source"
 )
 
 // closing joins an error of closing models to a step's.
@@ -40,10 +41,14 @@ func (r *Run) fuse(ctx context.Context) error {
 	}
 	var inputs []string
 	for _, name := range r.competitors() {
-		inputs = append(inputs, generationsName(name), crossEntropyName(name))
+		inputs = append(inputs, generationsName(name))
 		source := fuse.Source{
-			Model: r.model(name), Generations: generationsName(name), CrossEntropy: crossEntropyName(name),
+			Model: r.model(name), Generations: generationsName(name),
 			Competes: name != c.Target.Model || c.Target.Compete,
+		}
+		if source.Model.AtHand() {
+			source.CrossEntropy = crossEntropyName(name)
+			inputs = append(inputs, source.CrossEntropy)
 		}
 		if r.targetReads() {
 			source.TargetReadings = targetReadingsName(name)
@@ -89,11 +94,11 @@ func (r *Run) evaluate(ctx context.Context) (err error) {
 		r.say("%-24s no evaluate.files in the configuration", "evaluate")
 		return nil
 	}
-	if err := r.ingestFiles(ctx, "evaluate", "evaluate items", itemsName, e.Files, 0); err != nil {
+	if err := r.ingestFiles(ctx, "evaluate", "evaluate items", itemsName, e.Files, 0, source.Benchmarks{}); err != nil {
 		return err
 	}
 	defer closing(&err, generate.Models.Close, crossentropy.Models.Close)
-	names := r.competitors()
+	names := r.atHand()
 	if path, ok := r.localPath("model"); ok {
 		if _, err := os.Stat(filepath.Join(path, "config.json")); err == nil {
 			if err := r.checkModel(ctx, fusedName, false); err != nil {

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
@@ -110,4 +111,37 @@ func (r *Run) judgeModel() inflight.Model {
 		m.Endpoint.Reward = string(serving.Judge)
 	}
 	return m
+}
+
+// ImportName is the object in a dataset's folder that says from which files it is imported, made before its first part.
+const ImportName = "_IMPORT.json"
+
+// brought says whether a model's dataset comes from files instead of the model: it is not at hand, or an import has begun. One
+// that is not whole is an error; how is the import's flags.
+func (r *Run) brought(ctx context.Context, model string, o output, how string) (bool, error) {
+	begun, err := r.store.Exists(ctx, o.name+"/"+ImportName)
+	if err != nil || !begun && r.model(model).AtHand() {
+		return false, err
+	}
+	whole := false
+	if d, err := dataset.Open(ctx, r.store, promptsName); err == nil && begun {
+		if whole, err = r.finished(ctx, []output{o}, d.Parts()); err != nil {
+			return true, err
+		}
+	}
+	if !whole {
+		return true, fmt.Errorf("%s comes from files and is not there yet, or not whole: profuser import %s %s FILE brings it", o.name, how, model)
+	}
+	r.say("%-24s imported before", o.name)
+	return true, nil
+}
+
+// atHand are the competitors that can be asked.
+func (r *Run) atHand() (names []string) {
+	for _, name := range r.competitors() {
+		if r.model(name).AtHand() {
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -109,6 +109,9 @@ func (r *Run) Do(ctx context.Context, steps ...string) (err error) {
 	return nil
 }
 
+// Say prints one line about a dataset.
+func (r *Run) Say(format string, args ...any) { r.say(format, args...) }
+
 // competitors are the target and the sources, in configured order.
 func (r *Run) competitors() []string { return r.config.Competitors() }
 

@@ -40,13 +40,25 @@ func (r *Run) describe(schema, step, model string, distributions bool) (dataset.
 
 // ingest reads the input files into prompts.
 func (r *Run) ingest(ctx context.Context) error {
-	return r.ingestFiles(ctx, "ingest", "ingest", promptsName, r.config.Prompts.Files, r.config.Prompts.MaxRejects)
+	p := r.config.Prompts
+	benchmarks, err := source.NewBenchmarks(ctx, p.Decontaminate, p.DecontaminateWords)
+	if err != nil {
+		return err
+	}
+	if err := r.ingestFiles(ctx, "ingest", "ingest", promptsName, p.Files, p.MaxRejects, benchmarks); err != nil {
+		return err
+	}
+	lines, err := benchmarks.Report(ctx, r.store, promptsName)
+	for _, line := range lines {
+		r.say("%-24s %s", "", line)
+	}
+	return err
 }
 
 // ingestFiles reads files into a dataset of prompts.
-func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files []string, maxRejects float64) error {
+func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files []string, maxRejects float64, benchmarks source.Benchmarks) error {
 	p := r.config.Prompts
-	h := dataset.Header{Schema: schemas.PromptSchema, ConfigDigest: r.digest("ingest")}
+	h := dataset.Header{Schema: schemas.PromptSchema, ConfigDigest: benchmarks.Over(r.digest("ingest"))}
 	if err := dataset.Begin(ctx, r.store, name, h); err != nil {
 		return err
 	}
@@ -62,7 +74,7 @@ func (r *Run) ingestFiles(ctx context.Context, step, label, name string, files [
 	record := costs.Begin(step)
 	err := r.submit(ctx, label, true, func(s beam.Scope) {
 		source.Ingest(s, source.Step{
-			Files: files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects,
+			Files: files, Turns: p.Turns, PartRows: p.PartRows, Store: r.store.URL(), Output: name, MaxRejects: maxRejects, Benchmarks: benchmarks,
 			Columns: source.Columns{Messages: p.Columns.Messages, Reference: p.Columns.Reference, ExternalID: p.Columns.ExternalID, Tags: p.Columns.Tags},
 			Footer:  dataset.Footer{ConfigDigest: h.ConfigDigest, CreatedBy: createdBy},
 		})
@@ -86,6 +98,11 @@ func (r *Run) generate(ctx context.Context) (err error) {
 	rows := r.rows(ctx, promptsName)
 	for _, name := range r.competitors() {
 		h, f := r.describe(schemas.GenerationSchema, "generate", name, true)
+		if brought, err := r.brought(ctx, name, output{generationsName(name), h}, "--step generate --source"); err != nil {
+			return err
+		} else if brought {
+			continue
+		}
 		step := generate.Step{
 			Source: tolerating(r.model(name), g.MaxRejects, rows*int64(g.Samples)), Prompts: promptsName, Output: generationsName(name), Footer: f,
 			Temperature: g.Temperature, TopP: g.TopP, MaxNewTokens: g.MaxNewTokens, Samples: g.Samples, Seed: r.config.Seed, Truncate: r.truncate(),
@@ -113,6 +130,11 @@ func (r *Run) reward(ctx context.Context) (err error) {
 	rows := r.rows(ctx, promptsName) * int64(len(generations)) * int64(r.config.Generate.Samples)
 	for _, name := range r.config.Reward.Models {
 		h, f := r.describe(schemas.RewardSchema, "reward", name, false)
+		if brought, err := r.brought(ctx, name, output{rewardsName(name), h}, "--step reward --reward"); err != nil {
+			return err
+		} else if brought {
+			continue
+		}
 		judge := tolerating(r.model(name), r.config.Reward.MaxRejects, rows)
 		step := reward.Step{Judge: judge, Prompts: promptsName, Generations: generations, Output: rewardsName(name), Footer: f}
 		err := r.parts(ctx, "reward", promptsName, job{
@@ -131,7 +153,7 @@ func (r *Run) reward(ctx context.Context) (err error) {
 // crossEntropy teacher-forces every source on the references.
 func (r *Run) crossEntropy(ctx context.Context) (err error) {
 	defer closing(&err, crossentropy.Models.Close)
-	for _, name := range r.competitors() {
+	for _, name := range r.atHand() {
 		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", name, true)
 		source := tolerating(r.model(name), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName))
 		step := crossentropy.Step{Source: source, Prompts: promptsName, Output: crossEntropyName(name), Footer: f, Truncate: r.truncate()}

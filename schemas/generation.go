@@ -20,7 +20,7 @@ type Generation struct {
 	Text string `parquet:"text"`
 	// FinishReason is FinishStop or FinishLength.
 	FinishReason string `parquet:"finish_reason"`
-	// PromptTokens counts the source's tokens of the rendered prompt.
+	// PromptTokens counts the source's tokens of the rendered prompt, 0 where they are not known.
 	PromptTokens int32 `parquet:"prompt_tokens"`
 	// Temperature of the sampling, 0 is greedy.
 	Temperature float64 `parquet:"temperature"`
@@ -29,10 +29,12 @@ type Generation struct {
 	// Seed of this request's random numbers.
 	Seed int64 `parquet:"seed"`
 
+	// TokenDistributions are empty in a response that was imported from a source which is not at hand.
 	TokenDistributions
 }
 
-// Validate checks ids, ranges, the finish reason and the distributions (TokenDistributions). The first fault is a *Fault.
+// Validate checks ids, ranges, the finish reason and the distributions (TokenDistributions), if there are any. The first
+// fault is a *Fault.
 func (g *Generation) Validate() error {
 	c := &check{record: "generation", id: g.ID}
 	c.promptID(g.ID)
@@ -40,9 +42,13 @@ func (g *Generation) Validate() error {
 	c.that(g.Sample >= 0, "sample", g.Sample, "0 or more")
 	c.text("text", g.Text)
 	c.that(g.FinishReason == FinishStop || g.FinishReason == FinishLength, "finish_reason", g.FinishReason, FinishStop+" or "+FinishLength)
-	c.that(g.PromptTokens >= 1, "prompt_tokens", g.PromptTokens, "1 or more")
+	c.that(g.PromptTokens >= 0, "prompt_tokens", g.PromptTokens, "0 or more")
 	c.notNegative("temperature", g.Temperature)
 	c.that(g.TopP > 0 && g.TopP <= 1, "top_p", g.TopP, "more than 0, at most 1")
+	if d := &g.TokenDistributions; len(d.TokenIDs)+len(d.TokenLogProbs)+len(d.TextRank)+len(d.Counts)+len(d.IDs)+len(d.LogProbs)+len(d.StartBytes) == 0 {
+		return c.err()
+	}
+	c.that(g.PromptTokens >= 1, "prompt_tokens", g.PromptTokens, "1 or more")
 	c.tokens(&g.TokenDistributions, len(g.Text))
 	if n := len(g.StartBytes); c.fault == nil && g.FinishReason == FinishStop {
 		c.at(int(g.StartBytes[n-1]) == len(g.Text), "start_bytes", n-1, g.StartBytes[n-1], "the text's length for the end-of-turn token of a stopped answer")

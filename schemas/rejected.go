@@ -22,9 +22,16 @@ type Rejected struct {
 	Attempts int32 `parquet:"attempts" json:"attempts"`
 }
 
-// CodeDuplicate is the code of a prompt whose messages came before; the first stays. Duplicates are outside the
-// budget of rejects.
-const CodeDuplicate = "duplicate"
+// Codes of prompts that are left out without a fault of theirs, outside the budget of rejects.
+const (
+	// CodeDuplicate: the messages came before; the first prompt stays.
+	CodeDuplicate = "duplicate"
+	// CodeContaminated: the prompt shares a run of words with a benchmark item.
+	CodeContaminated = "contaminated"
+)
+
+// OutsideBudget says whether a code does not count as a reject of max_rejects.
+func OutsideBudget(code string) bool { return code == CodeDuplicate || code == CodeContaminated }
 
 // MaxMessageBytes is the longest message of a Rejected.
 const MaxMessageBytes = 500

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/profuser/profuser/fusion/words"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -96,43 +97,18 @@ func InScripts(text string, scripts []string) float64 {
 // Source: spec/advantage.md (repeated n-gram loops); the share of duplicates as in Gopher's repetition filters
 // (arXiv 2112.11446, table A1), with words for tokens.
 func Repeated(text string) float64 {
-	words := wordsOf(text)
-	if len(words) < 5 {
+	all := words.Split(text)
+	if len(all) < 5 {
 		return 0
 	}
 	seen := map[[4]string]bool{}
 	again := 0
-	for i := 0; i+4 <= len(words); i++ {
-		gram := [4]string(words[i : i+4])
+	for i := 0; i+4 <= len(all); i++ {
+		gram := [4]string(all[i : i+4])
 		if seen[gram] {
 			again++
 		}
 		seen[gram] = true
 	}
-	return float64(again) / float64(len(words)-3)
-}
-
-// unspaced are scripts whose words stand without space between them.
-var unspaced = []*unicode.RangeTable{unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar}
-
-// wordsOf cuts a text at white space, and around every character of the unspaced scripts.
-func wordsOf(text string) []string {
-	var words []string
-	for _, field := range strings.Fields(text) {
-		start := 0
-		for i, r := range field {
-			if r < 0x0E00 || !unicode.In(r, unspaced...) { // Thai is the first of them
-				continue
-			}
-			if i > start {
-				words = append(words, field[start:i])
-			}
-			start = i + len(string(r))
-			words = append(words, field[i:start])
-		}
-		if start < len(field) {
-			words = append(words, field[start:])
-		}
-	}
-	return words
+	return float64(again) / float64(len(all)-3)
 }

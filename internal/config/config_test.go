@@ -41,7 +41,7 @@ func TestDefaults(t *testing.T) {
 	c := mustLoad(t, minimal)
 	want := &Config{
 		Version: 1, Seed: 1, Out: "dir/out",
-		Prompts: Prompts{Files: []string{"dir/p.jsonl"}, Columns: Columns{"messages", "reference", "id", "tags"}, Turns: "last", PartRows: 256, Holdout: 0.02},
+		Prompts: Prompts{DecontaminateWords: 13, Files: []string{"dir/p.jsonl"}, Columns: Columns{"messages", "reference", "id", "tags"}, Turns: "last", PartRows: 256, Holdout: 0.02},
 		Target:  Target{Model: "t", Compete: true}, Sources: []string{"s"},
 		Generate:     Generate{Temperature: 0.7, TopP: 0.95, MaxNewTokens: 1024, Samples: 1, MaxRejects: 0.01},
 		Truncate:     Truncate{Mass: 0.99, TopK: 32, MinProb: 0.001},

@@ -37,7 +37,7 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 	d := map[string]any{"version": c.Version, "step": step}
 	switch step {
 	case "ingest":
-		d["prompts"] = []any{c.Prompts.Columns, c.Prompts.Turns, c.Prompts.PartRows}
+		d["prompts"] = c.Prompts.effective()
 	case "generate":
 		g := c.Generate
 		d["before"] = c.Digest("ingest")
@@ -90,6 +90,15 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 		return nil, false
 	}
 	return d, true
+}
+
+// effective is what the prompts depend on, without what has no effect.
+func (p Prompts) effective() []any {
+	all := []any{p.Columns, p.Turns, p.PartRows}
+	if len(p.Decontaminate) > 0 {
+		all = append(all, p.DecontaminateWords)
+	}
+	return all
 }
 
 // effective is the section without what has no effect.

@@ -84,8 +84,14 @@ func (d checker) names() {
 			d.fault(key+".tokenizer", "is missing, want the directory of the served model's tokenizer")
 		case m.Endpoint != nil && len(m.Endpoint.URLs) == 0:
 			d.fault(key+".endpoint.urls", "is empty, want the base address of a server")
+		case m.Endpoint != nil && m.Imported:
+			d.fault(key+".imported", "is true beside endpoint, want one of the two: a model that is at hand can read what is imported")
 		case m.Endpoint != nil:
-		case m.Path == "":
+		case m.Imported && m.Path != "":
+			d.fault(key+".imported", "is true beside path, want one of the two: a model that is at hand can read what is imported")
+		case m.Imported && m.Name == d.c.Target.Model:
+			d.fault(key+".imported", "is true of the target, want its directory: it is trained")
+		case m.Path == "" && !m.Imported:
 			d.fault(key+".path", "is missing, want a Hugging Face model directory")
 		}
 	}

@@ -52,7 +52,7 @@ type Config struct {
 
 // Prompts is the section of the same name.
 type Prompts struct {
-	// Input files: JSON lines, local or in a bucket. (Parquet input comes later.)
+	// Input files: JSON lines or Parquet, local or in a bucket.
 	Files []string `yaml:"files" required:"true" path:"file" example:"[prompts.jsonl]"`
 	// Names of the input's columns.
 	Columns Columns `yaml:"columns"`
@@ -62,8 +62,12 @@ type Prompts struct {
 	PartRows int `yaml:"part_rows" default:"256" allow:"[1, 65536]"`
 	// Share of the prompts, by hash of the id, that training never sees; their loss is reported.
 	Holdout float64 `yaml:"holdout" default:"0.02" allow:"[0, 1)"`
-	// Accepted share of faulty rows; duplicates do not count.
+	// Accepted share of faulty rows; duplicates and contaminated prompts do not count.
 	MaxRejects float64 `yaml:"max_rejects" default:"0" allow:"[0, 1]"`
+	// Benchmark files (JSON lines, Parquet, CSV, or plain text): prompts that share a run of words with one of their texts are rejected as contaminated.
+	Decontaminate []string `yaml:"decontaminate" default:"[]" path:"file" json:",omitempty"`
+	// Words in such a run; benchmarks of short texts want less.
+	DecontaminateWords int `yaml:"decontaminate_words" default:"13" allow:"[5, 50]" json:",omitempty"`
 }
 
 // Columns names the columns of the input.
@@ -88,6 +92,8 @@ type Model struct {
 	Endpoint *Endpoint `yaml:"endpoint"`
 	// Directory with tokenizer.json and tokenizer_config.json, for endpoints: prompts become tokens here. Reward models asked by score or judge need none.
 	Tokenizer string `yaml:"tokenizer" default:"" path:"dir"`
+	// The model is not at hand: its responses, or scores, come by profuser import. Such a source reads nothing, so it takes no part in training mode, and its responses teach without distributions.
+	Imported bool `yaml:"imported" default:"false" json:",omitempty"`
 	// Chat template: auto (the directory's own), or a built-in one (vicuna, llama-2, chatml).
 	ChatTemplate string `yaml:"chat_template" default:"auto"`
 	// Context length in tokens; auto takes the model's.

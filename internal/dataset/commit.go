@@ -23,7 +23,7 @@ const rejectedFolder = "rejected"
 type CommitOptions struct {
 	// Parts is the number of parts the dataset must have, 1 or more.
 	Parts int
-	// MaxRejects is the largest accepted share of rejected records, 0 to 1. Duplicates do not count.
+	// MaxRejects is the largest accepted share of rejected records, 0 to 1. Those of schemas.OutsideBudget do not count.
 	MaxRejects float64
 	// Inputs are the input files and the parts they became, if the dataset was made from files.
 	Inputs []InputFile
@@ -33,7 +33,7 @@ type CommitOptions struct {
 type RejectsError struct {
 	// Dataset is the dataset's name.
 	Dataset string
-	// Rejects and Records count what was rejected and what was tried, duplicates aside.
+	// Rejects and Records count what was rejected and what was tried, those of schemas.OutsideBudget aside.
 	Rejects, Records int64
 	// Budget is the largest share accepted.
 	Budget float64
@@ -90,7 +90,7 @@ func commit(ctx context.Context, s Store, name string, o CommitOptions) (Manifes
 		over.Records += m.Parts[i].Rows
 		for _, reject := range footer.Rejects {
 			m.RejectCodes[reject.Code]++
-			if reject.Code == schemas.CodeDuplicate {
+			if schemas.OutsideBudget(reject.Code) {
 				continue
 			}
 			if over.Rejects == 0 {

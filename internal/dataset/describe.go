@@ -2,8 +2,11 @@ package dataset
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -78,19 +81,52 @@ func Describe(data []byte) (d Description, err error) {
 
 // AnyRows reads the first n rows of any Parquet file, as maps and lists.
 func AnyRows(data []byte, n int) (rows []any, err error) {
-	defer recovered(&err)
-	file, err := openFile(bytes.NewReader(data), int64(len(data)))
+	err = EachAnyRow(bytes.NewReader(data), int64(len(data)), 0, int64(n), func(row any) error {
+		rows = append(rows, row)
+		return nil
+	})
+	return rows, err
+}
+
+// AnyCount is the number of rows of any Parquet file.
+func AnyCount(r io.ReaderAt, size int64) (int64, error) {
+	file, err := openFile(r, size)
 	if err != nil {
-		return nil, fmt.Errorf("opening Parquet file of %d bytes: %w", len(data), err)
+		return 0, fmt.Errorf("opening Parquet file of %d bytes: %w", size, err)
 	}
-	n = int(min(int64(n), file.NumRows()))
+	return file.NumRows(), nil
+}
+
+// EachAnyRow calls f with the rows of any Parquet file from number from on, n of them or as many as there are, as maps and
+// lists.
+func EachAnyRow(r io.ReaderAt, size, from, n int64, f func(row any) error) (err error) {
+	defer recovered(&err)
+	file, err := openFile(r, size)
+	if err != nil {
+		return fmt.Errorf("opening Parquet file of %d bytes: %w", size, err)
+	}
+	const batch = 64
 	reader := parquet.NewGenericReader[any](file)
-	rows = make([]any, n)
-	read, err := reader.Read(rows)
-	if read == n {
-		err = nil // EOF comes with the last row
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	if from > 0 {
+		if err := reader.SeekToRow(from); err != nil {
+			return err
+		}
 	}
-	return rows[:read], err
+	for n = min(n, file.NumRows()-from); n > 0; {
+		rows := make([]any, min(n, batch))
+		read, err := reader.Read(rows)
+		for _, row := range rows[:read] {
+			if err := f(row); err != nil {
+				return err
+			}
+		}
+		n -= int64(read)
+		if read == 0 || err != nil && (n > 0 || !errors.Is(err, io.EOF)) { // EOF comes with the last rows
+			return fmt.Errorf("reading rows: %w", cmp.Or(err, io.ErrUnexpectedEOF))
+		}
+	}
+	return nil
 }
 
 // Names lists the datasets of a store whose folder begins with prefix, committed or not, sorted.

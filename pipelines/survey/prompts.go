@@ -8,7 +8,6 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines/plan"
-	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/source"
 )
 
@@ -33,7 +32,7 @@ func Look(ctx context.Context, c *config.Config) (plan.Survey, error) {
 		}
 	}
 	s.WithReference, s.WithExternalID = s.WithReference/float64(s.Read), s.WithExternalID/float64(s.Read)
-	if s.PromptRowBytes, err = rowBytes(prompts.Prompts, c.Prompts.PartRows); err != nil {
+	if s.PromptRowBytes, err = rowBytes(prompts, c.Prompts.PartRows); err != nil {
 		return s, err
 	}
 	formats := formats{config: c, loaded: map[string]format{}}
@@ -51,7 +50,7 @@ func Look(ctx context.Context, c *config.Config) (plan.Survey, error) {
 		return s, err
 	}
 	s.Items = float64(items.Rows())
-	if s.ItemRowBytes, err = rowBytes(items.Prompts, c.Prompts.PartRows); err != nil {
+	if s.ItemRowBytes, err = rowBytes(items, c.Prompts.PartRows); err != nil {
 		return s, err
 	}
 	s.ItemReaders, err = formats.count(c.Competitors(), items.Prompts, c.Evaluate.MaxNewTokens)
@@ -64,10 +63,20 @@ func sample(ctx context.Context, c *config.Config, files []string, n int) (sourc
 	return source.Sample(ctx, files, columns, p.Turns, n, uint64(c.Seed))
 }
 
-// rowBytes is the size of a row on the disk when parts of so many rows are encoded, their own bytes included.
-func rowBytes(prompts []schemas.Prompt, partRows int) (float64, error) {
+// rowBytes is the size of a row on the disk when parts of so many rows are encoded, their own bytes included. Of a sample
+// that fills no part, the part's own bytes are spread over the rows that it would have.
+func rowBytes(sampled source.Sampled, partRows int) (float64, error) {
+	prompts := sampled.Prompts
 	if len(prompts) == 0 {
 		return 0, nil
+	}
+	if len(prompts) < partRows && sampled.Read < sampled.Lines {
+		own, err := partBytes(prompts)
+		if err != nil {
+			return 0, err
+		}
+		data, err := dataset.EncodePart(prompts, dataset.Footer{})
+		return (float64(len(data))-own)/float64(len(prompts)) + own/float64(partRows), err
 	}
 	total := 0.0
 	for i := 0; i < len(prompts); i += partRows {

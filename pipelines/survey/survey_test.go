@@ -73,6 +73,11 @@ func TestPlanOfARun(t *testing.T) {
 	if found.Rows != 48 || found.Read != 48 || found.Parts != 2 || found.WithReference != 1 || found.Readers["sage"].Fits != 1 {
 		t.Errorf("found %+v", found)
 	}
+	c.Plan.Sample = 12
+	few, err := survey.Look(t.Context(), c)
+	if err != nil || few.Read != 12 || few.Rows != 48 || few.PromptRowBytes < found.PromptRowBytes/1.5 || few.PromptRowBytes > found.PromptRowBytes*1.5 {
+		t.Errorf("of 12 prompts, error %v: %+v\nof all: %+v", err, few, found)
+	}
 	probe, err := survey.Probe(t.Context(), c, 24, io.Discard)
 	if err != nil {
 		t.Fatal(err)

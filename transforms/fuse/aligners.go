@@ -61,10 +61,14 @@ type pair struct {
 	counts         string
 }
 
-// aligners gives one for each source.
+// aligners gives one for each source, nil for one that is not at hand.
 func (s Step) aligners(ctx context.Context, store dataset.Store) ([]align.Aligner, error) {
 	var out []align.Aligner
 	for _, source := range s.Sources {
+		if !source.Model.AtHand() {
+			out = append(out, nil) // its responses have no distributions
+			continue
+		}
 		key := pair{source: source.Model, target: s.Target, alignment: s.Alignment}
 		var counts []byte
 		if s.Alignment.method() == align.MethodStatistics {

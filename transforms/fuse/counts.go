@@ -54,6 +54,9 @@ func (f *countsFn) ProcessElement(ctx context.Context, p sink.Part, emit func(st
 		return sink.Fault(fmt.Errorf("co-alignment counts of part %d: %w", p.Number, err))
 	}
 	for k, c := range counts {
+		if c == nil {
+			continue
+		}
 		b, err := c.MarshalBinary()
 		if err != nil {
 			return sink.Fault(err)
@@ -63,7 +66,7 @@ func (f *countsFn) ProcessElement(ctx context.Context, p sink.Part, emit func(st
 	return nil
 }
 
-// counts counts for each source in its own responses and in the references that it read. A text that the target cannot
+// counts counts for each source (nil for one that is not at hand) in its own responses and in the references that it read. A text that the target cannot
 // render counts nothing; alignment rejects it.
 func (s Step) counts(ctx context.Context, in *sink.Inputs, n int) ([]*vocabulary.Counts, error) {
 	prompts, _, err := sink.Read[schemas.Prompt](ctx, in, s.Prompts, n)
@@ -76,6 +79,10 @@ func (s Step) counts(ctx context.Context, in *sink.Inputs, n int) ([]*vocabulary
 	}
 	var out []*vocabulary.Counts
 	for _, source := range s.Sources {
+		if !source.Model.AtHand() {
+			out = append(out, nil)
+			continue
+		}
 		f, err := format(source.Model)
 		if err != nil {
 			return nil, err

@@ -93,6 +93,14 @@ func (s Step) aligned(out *output, p *schemas.Prompt, t text) (x alignedText, re
 	if n := len(encoded.PromptIDs) + len(encoded.TextIDs); n > s.Context {
 		return reject(CodeTooLong, "prompt and %s text of %d tokens exceed the target's context of %d", t.mode, n, s.Context)
 	}
+	x.row = schemas.FusionExample{
+		ID: p.ID, Mode: t.mode, Source: source.Name, Sample: t.sample, Selected: t.selected, Weight: 1, Reward: t.reward,
+		PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, NatsPerByte: t.natsPerByte, Margin: t.margin, Text: t.text,
+	}
+	if len(t.tokens.TokenIDs) == 0 { // an imported response: nothing is known of its source's opinion
+		x.Dist.Counts, x.Status = make([]int32, len(encoded.TextIDs)), make([]schemas.Status, len(encoded.TextIDs))
+		return x, nil, nil
+	}
 	aligned, err := out.aligners[t.source].AlignBeside([]byte(t.text),
 		align.Tokens{IDs: t.tokens.TokenIDs, Starts: t.tokens.StartBytes, Closed: t.closed},
 		dist.Sparse{Counts: t.tokens.Counts, IDs: t.tokens.IDs, LogProbs: t.tokens.LogProbs}, t.tokens.TextRank,
@@ -101,10 +109,6 @@ func (s Step) aligned(out *output, p *schemas.Prompt, t text) (x alignedText, re
 		return reject(CodeAlign, "%v", err)
 	}
 	x.Dist, x.Status = aligned.Dist, aligned.Status
-	x.row = schemas.FusionExample{
-		ID: p.ID, Mode: t.mode, Source: source.Name, Sample: t.sample, Selected: t.selected, Weight: 1, Reward: t.reward,
-		PromptIDs: encoded.PromptIDs, TextIDs: encoded.TextIDs, NatsPerByte: t.natsPerByte, Margin: t.margin, Text: t.text,
-	}
 	return x, nil, nil
 }
 

@@ -18,6 +18,10 @@ func (s Step) inference(out *output, p *schemas.Prompt, rows *part, stats []*adv
 			continue
 		}
 		for _, g := range rows.generations[k][p.ID] {
+			if len(g.TokenIDs) == 0 {
+				responses = append(responses, opinion(p, rows, g)) // imported, without distributions
+				continue
+			}
 			if ok, err := s.sound(out, schemas.ModeInference, source, "generation", p.ID, g.Text, g.FinishReason == schemas.FinishStop, &g.TokenDistributions); err != nil {
 				return err
 			} else if ok {

@@ -37,12 +37,15 @@ func (s Step) read(ctx context.Context, in *sink.Inputs, n int) (*part, error) {
 		if err != nil {
 			return nil, err
 		}
-		readings, second, err := sink.Read[schemas.TeacherForcing](ctx, in, source.CrossEntropy, n)
-		if err != nil {
-			return nil, err
+		p.generations, p.inputs = append(p.generations, generations), append(p.inputs, input)
+		var readings []schemas.TeacherForcing
+		if source.CrossEntropy != "" {
+			if readings, input, err = sink.Read[schemas.TeacherForcing](ctx, in, source.CrossEntropy, n); err != nil {
+				return nil, err
+			}
+			p.inputs = append(p.inputs, input)
 		}
-		p.generations, p.readings = append(p.generations, generations), append(p.readings, byPrompt(readings))
-		p.inputs = append(p.inputs, input, second)
+		p.readings = append(p.readings, byPrompt(readings))
 		if source.TargetReadings == "" {
 			continue
 		}

@@ -38,7 +38,7 @@ type Source struct {
 	// Model says where its tokenizer is.
 	Model inflight.Model
 	// Generations and CrossEntropy are names of datasets, TargetReadings one of the target's readings of the
-	// generations, "" where the method needs none.
+	// generations, "" where the method needs none. CrossEntropy is "" of a model that is not at hand.
 	Generations, CrossEntropy, TargetReadings string
 	// Competes is false for a target that has no vote and cannot win.
 	Competes bool

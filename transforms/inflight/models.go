@@ -26,6 +26,9 @@ type Model struct {
 	Concurrency int
 }
 
+// AtHand says that the model can be asked; of others only what was imported is known.
+func (m Model) AtHand() bool { return m.Dir != "" || m.Endpoint.URLs != "" }
+
 // Endpoint says where and how a served model is asked.
 type Endpoint struct {
 	// URLs are base addresses, separated by spaces.

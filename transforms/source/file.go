@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,15 +17,17 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 )
 
-// Chunk is the lines of one file that become one part.
+// Chunk is the rows of one file that become one part.
 type Chunk struct {
 	// Part is the part's number.
 	Part int64
 	// Path is the file.
 	Path string
-	// Offset and End are the bytes of the chunk's lines in the file.
+	// Parquet says that the file is one; else it has JSON lines.
+	Parquet bool
+	// Offset and End are the bytes of the chunk's lines in the file, or its rows from 0 in a Parquet file.
 	Offset, End int64
-	// Line is the number of the first line, from 1.
+	// Line is the number of the first line, or row, from 1.
 	Line int64
 }
 
@@ -54,7 +57,7 @@ func openInput(ctx context.Context, file string) (r io.ReaderAt, size int64, don
 	}
 	info, err := f.Stat()
 	if err == nil && info.IsDir() {
-		err = fmt.Errorf("%s is a folder, want a file of JSON lines", file)
+		err = fmt.Errorf("%s is a folder, want a file", file)
 	}
 	if err != nil {
 		return nil, 0, nil, errors.Join(err, f.Close())
@@ -72,19 +75,24 @@ func CheckInput(ctx context.Context, file string) error {
 	if err != nil {
 		return fmt.Errorf("input file: %w", err)
 	}
-	if err = checkKind(file, r); err == nil && size == 0 {
-		err = fmt.Errorf("input file %s is empty, want JSON lines", file)
+	rows := size
+	if isParquet(r) {
+		rows, err = dataset.AnyCount(r, size)
+	}
+	switch {
+	case err != nil:
+		err = fmt.Errorf("input file %s: %w", file, err)
+	case rows == 0:
+		err = fmt.Errorf("input file %s is empty, want JSON lines or Parquet", file)
 	}
 	return errors.Join(err, done())
 }
 
-// checkKind refuses a Parquet file.
-func checkKind(file string, r io.ReaderAt) error {
+// isParquet says whether a file begins as Parquet files do.
+func isParquet(r io.ReaderAt) bool {
 	magic := make([]byte, 4)
-	if _, err := r.ReadAt(magic, 0); err == nil && string(magic) == "PAR1" {
-		return fmt.Errorf("input file %s is a Parquet file, want JSON lines: Parquet input is not read yet", file)
-	}
-	return nil
+	_, err := r.ReadAt(magic, 0)
+	return err == nil && string(magic) == "PAR1"
 }
 
 // readIndex reads a whole file once: its digest, and where each run of partRows rows begins. Blank lines are no rows.
@@ -94,42 +102,73 @@ func readIndex(ctx context.Context, number int, file string, partRows int) (inde
 	if err != nil {
 		return x, fmt.Errorf("input file: %w", err)
 	}
-	if err := checkKind(file, r); err != nil {
-		return x, errors.Join(err, done())
-	}
 	hash := sha256.New()
-	rows := 0
-	err = eachLine(ctx, io.TeeReader(io.NewSectionReader(r, 0, size), hash), func(line []byte, offset, number int64) error {
-		end := offset + int64(len(line))
-		if len(bytes.TrimSpace(line)) == 0 {
-			return nil
-		}
-		if rows%partRows == 0 {
-			x.Chunks = append(x.Chunks, Chunk{Path: file, Offset: offset, Line: number})
-		}
-		rows++
-		x.Chunks[len(x.Chunks)-1].End = end
-		return nil
-	})
-	x.Bytes, x.SHA256 = size, hex.EncodeToString(hash.Sum(nil))
+	x.Bytes = size
+	if isParquet(r) {
+		err = x.parquet(r, hash, int64(partRows))
+	} else {
+		err = x.lines(ctx, r, hash, partRows)
+	}
+	x.SHA256 = hex.EncodeToString(hash.Sum(nil))
 	if err = errors.Join(err, done()); err != nil {
 		return x, fmt.Errorf("input file %s: %w", file, err)
 	}
 	return x, nil
 }
 
-// lines calls f for each row of a chunk with its line number.
-func (c Chunk) lines(ctx context.Context, f func(line []byte, number int64) error) error {
-	r, _, done, err := openInput(ctx, c.Path)
-	if err != nil {
-		return fmt.Errorf("input file: %w", err)
+// parquet cuts a Parquet file into chunks.
+func (x *index) parquet(r io.ReaderAt, hash io.Writer, partRows int64) error {
+	if _, err := io.Copy(hash, io.NewSectionReader(r, 0, x.Bytes)); err != nil {
+		return err
 	}
-	err = eachLine(ctx, io.NewSectionReader(r, c.Offset, c.End-c.Offset), func(line []byte, _, number int64) error {
+	rows, err := dataset.AnyCount(r, x.Bytes)
+	for from := int64(0); from < rows; from += partRows {
+		x.Chunks = append(x.Chunks, Chunk{Path: x.Path, Parquet: true, Offset: from, End: min(from+partRows, rows), Line: from + 1})
+	}
+	return err
+}
+
+// lines cuts a file of JSON lines into chunks.
+func (x *index) lines(ctx context.Context, r io.ReaderAt, hash io.Writer, partRows int) error {
+	rows := 0
+	return eachLine(ctx, io.TeeReader(io.NewSectionReader(r, 0, x.Bytes), hash), func(line []byte, offset, number int64) error {
+		end := offset + int64(len(line))
 		if len(bytes.TrimSpace(line)) == 0 {
 			return nil
 		}
-		return f(line, c.Line+number-1)
+		if rows%partRows == 0 {
+			x.Chunks = append(x.Chunks, Chunk{Path: x.Path, Offset: offset, Line: number})
+		}
+		rows++
+		x.Chunks[len(x.Chunks)-1].End = end
+		return nil
 	})
+}
+
+// lines calls f for each row of a chunk, as a line of JSON, with its number.
+func (c Chunk) lines(ctx context.Context, f func(line []byte, number int64) error) error {
+	r, size, done, err := openInput(ctx, c.Path)
+	if err != nil {
+		return fmt.Errorf("input file: %w", err)
+	}
+	if c.Parquet {
+		number := c.Line - 1
+		err = dataset.EachAnyRow(r, size, c.Offset, c.End-c.Offset, func(row any) error {
+			number++
+			line, err := json.Marshal(row)
+			if err != nil {
+				return fmt.Errorf("row %d is no JSON: %w", number, err) // such as NaN
+			}
+			return errors.Join(f(line, number), ctx.Err())
+		})
+	} else {
+		err = eachLine(ctx, io.NewSectionReader(r, c.Offset, c.End-c.Offset), func(line []byte, _, number int64) error {
+			if len(bytes.TrimSpace(line)) == 0 {
+				return nil
+			}
+			return f(line, c.Line+number-1)
+		})
+	}
 	if err = errors.Join(err, done()); err != nil {
 		return fmt.Errorf("input file %s: %w", c.Path, err)
 	}

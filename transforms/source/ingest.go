@@ -26,7 +26,7 @@ func init() {
 
 // Step says what is read and how; sent to workers as JSON.
 type Step struct {
-	// Files are the input files, JSON lines, in order.
+	// Files are the input files, JSON lines or Parquet, in order.
 	Files []string
 	// Columns names the keys of a row.
 	Columns Columns
@@ -38,8 +38,10 @@ type Step struct {
 	Store, Output string
 	// Footer is what every part says of itself: digests.
 	Footer dataset.Footer
-	// MaxRejects is the largest accepted share of rejected rows; duplicates do not count.
+	// MaxRejects is the largest accepted share of rejected rows; duplicates and contaminated prompts do not count.
 	MaxRejects float64
+	// Benchmarks say which prompts are contaminated.
+	Benchmarks Benchmarks
 }
 
 // stepName is the step's name in messages and rejects.
@@ -124,8 +126,12 @@ func (f *writeFn) write(ctx context.Context, key string, chunk Chunk, refused ma
 	var prompts []schemas.Prompt
 	footer := f.Step.Footer
 	footer.Part = int(chunk.Part)
+	benchmarks, err := f.Step.Benchmarks.load(ctx)
+	if err != nil {
+		return err
+	}
 	ordinal := 0
-	err := chunk.lines(ctx, func(line []byte, number int64) error {
+	err = chunk.lines(ctx, func(line []byte, number int64) error {
 		for _, e := range entries(line, f.Step.Columns, f.Step.Turns) {
 			bad := e.fault
 			if bad == nil {
@@ -133,11 +139,18 @@ func (f *writeFn) write(ctx context.Context, key string, chunk Chunk, refused ma
 			}
 			ordinal++
 			if bad == nil {
+				bad = contaminated(benchmarks, &e.prompt)
+			}
+			if bad == nil {
 				prompts = append(prompts, e.prompt)
 				counts.Row()
 				continue
 			}
-			reject := sink.Reject(stepName, e.prompt.ID, "", bad.code, "%s:%d: %v", chunk.Path, number, bad)
+			where := fmt.Sprintf("%s:%d", chunk.Path, number)
+			if bad.code == schemas.CodeContaminated {
+				where, bad.field = bad.field, where // the benchmark first: Contaminated counts by it
+			}
+			reject := sink.Reject(stepName, e.prompt.ID, "", bad.code, "%s: %v", where, bad)
 			footer.Rejects = append(footer.Rejects, *reject)
 			counts.Row(reject)
 		}

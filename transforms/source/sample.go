@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"slices"
 
+	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -42,17 +42,11 @@ func Sample(ctx context.Context, files []string, columns Columns, turns string, 
 	var out Sampled
 	draw := rand.New(rand.NewPCG(seed, 0))
 	for _, file := range files {
-		r, size, done, err := openInput(ctx, file)
+		whole, err := wholeFile(ctx, file)
 		if err != nil {
-			return out, fmt.Errorf("input file: %w", err)
+			return out, err
 		}
-		if err := checkKind(file, r); err != nil {
-			return out, errors.Join(err, done())
-		}
-		err = eachLine(ctx, io.NewSectionReader(r, 0, size), func(line []byte, _, _ int64) error {
-			if len(bytes.TrimSpace(line)) == 0 {
-				return nil
-			}
+		err = whole.lines(ctx, func(line []byte, _ int64) error {
 			place := out.Lines
 			out.Lines++
 			if n == 0 || len(all) < n {
@@ -62,8 +56,8 @@ func Sample(ctx context.Context, files []string, columns Columns, turns string, 
 			}
 			return nil
 		})
-		if err = errors.Join(err, done()); err != nil {
-			return out, fmt.Errorf("input file %s: %w", file, err)
+		if err != nil {
+			return out, err
 		}
 	}
 	slices.SortFunc(all, func(a, b kept) int { return int(a.place - b.place) })
@@ -81,4 +75,20 @@ func Sample(ctx context.Context, files []string, columns Columns, turns string, 
 		}
 	}
 	return out, nil
+}
+
+// wholeFile is a file as one chunk.
+func wholeFile(ctx context.Context, file string) (Chunk, error) {
+	r, size, done, err := openInput(ctx, file)
+	if err != nil {
+		return Chunk{}, fmt.Errorf("input file: %w", err)
+	}
+	c := Chunk{Path: file, End: size, Line: 1}
+	if c.Parquet = isParquet(r); c.Parquet {
+		c.End, err = dataset.AnyCount(r, size)
+	}
+	if err = errors.Join(err, done()); err != nil {
+		return c, fmt.Errorf("input file %s: %w", file, err)
+	}
+	return c, nil
 }
