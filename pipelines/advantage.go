@@ -11,69 +11,54 @@ import (
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/internal/dataset"
-	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/fuse"
 	"github.com/profuser/profuser/transforms/inflight"
 )
-
-// statisticsName is the file of the frozen statistics of scores.
-const statisticsName = "rewards/_STATS.json"
-
-func targetReadingsName(model string) string { return "crossentropy-responses/" + model }
 
 // RefreshStatistics makes the step fuse remove the frozen statistics of scores and what depends on them, when its inputs
 // are there, and make them again.
 func (r *Run) RefreshStatistics() { r.refresh = true }
 
 // removeStatistics removes the statistics and what depends on them.
-func (r *Run) removeStatistics(ctx context.Context, inputs []string) error {
-	for _, name := range inputs {
-		if _, err := r.open(ctx, name); err != nil {
-			return err
-		}
-	}
-	if err := r.store.Remove(ctx, statisticsName); err != nil {
+func (r *Run) removeStatistics(ctx context.Context) error {
+	found, err := r.stand(ctx)
+	if err != nil {
 		return err
 	}
-	for _, name := range []string{selectionsName, fusionName(schemas.ModeInference), fusionName(schemas.ModeTraining)} {
-		keys, err := r.store.List(ctx, name+"/")
-		if err != nil {
+	for _, name := range found.Of(wanted.Selections).Sources {
+		if _, err := r.open(ctx, found, name); err != nil {
 			return err
 		}
-		for _, key := range slices.Backward(keys) { // parts before the manifest and header that speak of them
-			if err := r.store.Remove(ctx, key); err != nil {
-				return err
-			}
+	}
+	r.found = nil
+	if err := r.store.Remove(ctx, wanted.Statistics); err != nil {
+		return err
+	}
+	for _, name := range fused {
+		if err := dataset.Clear(ctx, r.store, name); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// targetReads says whether the target's readings of the responses are needed: winners are picked by them, or distributions
-// are transported to them.
-func (r *Run) targetReads() bool {
-	return r.config.Advantage.Inference.Method == advantage.Perplexity || r.config.Align.Method == align.MethodTransport
-}
-
 // crossEntropyResponses lets the target read every response, if the method needs it.
 func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
-	if !r.targetReads() {
+	if !wanted.Reads(r.config) {
 		r.say("%-24s method %s does not need it", "crossentropy-responses", r.config.Advantage.Inference.Method)
 		return nil
 	}
 	defer closing(&err, crossentropy.Models.Close)
 	target := r.config.Target.Model
 	for _, name := range r.competitors() {
-		h, f := r.describe(schemas.TeacherForcingSchema, "crossentropy", target, true)
-		h.ConfigDigest = r.digest("crossentropy-responses", append([]string{target}, r.competitors()...)...)
-		f.ConfigDigest = h.ConfigDigest
-		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, promptsName)*int64(r.config.Generate.Samples))
+		reader := tolerating(r.model(target), r.config.CrossEntropy.MaxRejects, r.rows(ctx, wanted.Prompts)*int64(r.config.Generate.Samples))
 		step := crossentropy.Step{
-			Source: reader, Responses: generationsName(name), Prompts: promptsName, Output: targetReadingsName(name), Footer: f, Truncate: r.truncate(),
+			Source: reader, Responses: wanted.Generations(name), Prompts: wanted.Prompts, Output: wanted.TargetReadings(name), Footer: r.footer(wanted.TargetReadings(name)), Truncate: r.truncate(),
 		}
-		err := r.parts(ctx, "crossentropy-responses", promptsName, job{
-			label: "responses of " + name, rowsEach: r.config.Generate.Samples, inputs: []string{step.Responses}, outputs: []output{{step.Output, h}}, maxRejects: r.config.CrossEntropy.MaxRejects,
+		err := r.parts(ctx, "crossentropy-responses", job{
+			label: "responses of " + name, rowsEach: r.config.Generate.Samples, outputs: []string{step.Output}, maxRejects: r.config.CrossEntropy.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return crossentropy.Score(s, step, url, open, parts)
 			},
@@ -124,7 +109,7 @@ func (r *Run) alignment(digest string) fuse.Alignment {
 // beforeFuse gathers what fuse needs of all parts and what is not frozen yet: the statistics of scores, co-alignment counts.
 // nil: nothing.
 func (r *Run) beforeFuse(ctx context.Context, step fuse.Step) (func(s beam.Scope, url string, parts beam.PCollection), error) {
-	scored, err := r.store.Exists(ctx, statisticsName)
+	scored, err := r.store.Exists(ctx, wanted.Statistics)
 	if err != nil {
 		return nil, err
 	}
@@ -153,25 +138,23 @@ func (r *Run) beforeFuse(ctx context.Context, step fuse.Step) (func(s beam.Scope
 
 // Work is a dataset to be filled in a model's place.
 type Work struct {
-	Model                 inflight.Model
-	Step, Prompts, Output string
-	Header                dataset.Header
-	Footer                dataset.Footer
-	Truncate              dist.Truncate
+	Model           inflight.Model
+	Prompts, Output string
+	Footer          dataset.Footer
+	Truncate        dist.Truncate
 }
 
 // InPlaceOf describes the dataset that a step (generate or reward) would let a model write.
 func (r *Run) InPlaceOf(step, model string) Work {
-	w := Work{Model: r.model(model), Step: step, Prompts: promptsName, Output: generationsName(model), Truncate: r.truncate()}
-	schema := schemas.GenerationSchema
+	w := Work{Model: r.model(model), Prompts: wanted.Prompts, Output: wanted.Generations(model), Truncate: r.truncate()}
 	if step == "reward" {
-		w.Output, schema = rewardsName(model), schemas.RewardSchema
+		w.Output = wanted.Rewards(model)
 	}
-	w.Header, w.Footer = r.describe(schema, step, model, step == "generate")
+	w.Footer = r.footer(w.Output)
 	return w
 }
 
 // Fill runs a step of another's over the parts of the prompts.
-func (r *Run) Fill(ctx context.Context, w Work, inputs []string, maxRejects float64, build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection) error {
-	return r.parts(ctx, "import", w.Prompts, job{label: "import " + w.Model.Name, inputs: inputs, outputs: []output{{w.Output, w.Header}}, maxRejects: maxRejects, build: build})
+func (r *Run) Fill(ctx context.Context, w Work, maxRejects float64, build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection) error {
+	return r.parts(ctx, "import", job{label: "import " + w.Model.Name, outputs: []string{w.Output}, maxRejects: maxRejects, build: build})
 }

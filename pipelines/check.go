@@ -1,32 +1,24 @@
 package pipelines
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/serving"
+	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/runner"
+	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/transforms/source"
 )
 
 // checkedModel is what the steps need to know of a model before they run it.
 type checkedModel struct {
-	fingerprint string // of its tokenizer
-	template    string // digest of its chat format
-	context     int
-	digest      string // of its files
+	wanted.Model
+	context int
 }
 
 // check looks at everything that the run needs: input files, model directories, configurations, tokenizers, templates.
@@ -35,6 +27,10 @@ func (r *Run) check(ctx context.Context) error {
 		if err := source.CheckInput(ctx, file); err != nil {
 			return err
 		}
+	}
+	var err error
+	if r.benchmarks, err = source.NewBenchmarks(ctx, r.config.Prompts.Decontaminate, r.config.Prompts.DecontaminateWords); err != nil {
+		return err
 	}
 	for _, name := range r.competitors() {
 		if err := r.checkModel(ctx, name, false); err != nil {
@@ -54,12 +50,6 @@ func (r *Run) check(ctx context.Context) error {
 func CheckModel(ctx context.Context, c *config.Config, name string) error {
 	r := &Run{config: c, checked: map[string]checkedModel{}}
 	return r.checkModel(ctx, name, slices.Contains(c.Reward.Models, name))
-}
-
-// CheckJudge says what is wrong with the chat model that method judge asks, if that is the method.
-func CheckJudge(ctx context.Context, c *config.Config) error {
-	r := &Run{config: c, checked: map[string]checkedModel{}}
-	return r.checkJudge(ctx)
 }
 
 // CheckRunner says whether the runner answers, and can reach what it must.
@@ -94,7 +84,7 @@ func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
 	case !reward && c.Reward():
 		return fmt.Errorf("model %s: %s is a %s, a target or source must be a causal language model", name, m.Dir, c.Architecture)
 	}
-	digest, err := digestModel(m.Dir)
+	digest, err := wanted.DigestModel(m.Dir)
 	if err != nil {
 		return fmt.Errorf("model %s: %w", name, err)
 	}
@@ -102,79 +92,65 @@ func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
 	if n := int(r.entry(name).Context); n > 0 {
 		length = min(length, n)
 	}
-	r.checked[name] = checkedModel{fingerprint: format.Tokenizer().Fingerprint(), template: format.Digest(), context: length, digest: digest}
+	r.checked[name] = checkedModel{wanted.Model{Fingerprint: format.Tokenizer().Fingerprint(), Template: format.Digest(), Digest: digest}, length}
 	return nil
 }
 
-// digestModel is the SHA-256 over names and contents of the files that make a model's answers.
-func digestModel(dir string) (string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", err
+// table lists the datasets of the configuration.
+func (r *Run) table() []wanted.Dataset {
+	models := map[string]wanted.Model{}
+	for name, m := range r.checked {
+		models[name] = m.Model
 	}
-	h := sha256.New()
-	for _, e := range entries {
-		ext := filepath.Ext(e.Name())
-		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || (ext != ".json" && ext != ".safetensors" && ext != ".jinja") {
-			continue
+	_, trained := wanted.Trained(r.store)
+	return wanted.Table(r.config, models, r.benchmarks.Digest, trained)
+}
+
+// stand is how datasets stand to what is wanted: all, or those of the names and what they are made from, whose input
+// files are then not looked at again.
+func (r *Run) stand(ctx context.Context, names ...string) (changes.Findings, error) {
+	if r.found != nil {
+		return r.found, nil
+	}
+	table := r.table()
+	if len(names) == 0 {
+		found, err := changes.Examine(ctx, r.store, table)
+		r.found = found
+		return found, err
+	}
+	keep := slices.Clone(names)
+	for _, name := range names {
+		keep = append(keep, wanted.Of(table, name).Sources...)
+	}
+	table = slices.DeleteFunc(table, func(d wanted.Dataset) bool { return !slices.Contains(keep, d.Name) })
+	for i := range table {
+		table[i].Files = nil
+	}
+	return changes.Examine(ctx, r.store, table)
+}
+
+// decide looks at everything that the steps need, before any work.
+func (r *Run) decide(ctx context.Context, steps []string) error {
+	if err := dataset.Tidy(r.store); err != nil {
+		return err
+	}
+	if _, trained := wanted.Trained(r.store); trained && slices.Contains(steps, "evaluate") {
+		if err := r.checkModel(ctx, wanted.Fused, false); err != nil {
+			return err
 		}
-		sum, err := digestFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(h, "%s\x1f%s\x1e", e.Name(), sum)
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// digestFile is the SHA-256 of a file, hex.
-func digestFile(path string) (string, error) {
-	f, err := os.Open(path)
+	found, err := r.stand(ctx)
 	if err != nil {
-		return "", fmt.Errorf("reading: %w", err)
+		return err
 	}
-	h := sha256.New()
-	_, err = io.Copy(h, f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", fmt.Errorf("reading %s: %w", path, err)
+	except := ""
+	if r.refresh {
+		except = "fuse" // it is removed when its turn comes
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// digest is a step's: its configuration and the files of its models.
-func (r *Run) digest(step string, models ...string) string {
-	parts := []string{r.config.Digest(step)}
-	for _, name := range models {
-		parts = append(parts, name, r.checked[name].digest)
+	remove, err := found.Allow(r.out, r.store.URL(), steps, r.again, except)
+	if err != nil || len(remove) == 0 {
+		return err
 	}
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x1f")))
-	return hex.EncodeToString(sum[:16])
-}
-
-// open opens a dataset that an earlier step commits.
-func (r *Run) open(ctx context.Context, name string) (*dataset.Dataset, error) {
-	d, err := dataset.Open(ctx, r.store, name)
-	if err != nil {
-		folder, _, _ := strings.Cut(name, "/")
-		step := map[string]string{"prompts": "ingest", "generations": "generate", "rewards": "reward"}[folder]
-		return nil, fmt.Errorf("%w; profuser %s makes it, profuser run all", err, cmp.Or(step, folder))
-	}
-	return d, nil
-}
-
-// rows is a committed dataset's number of rows, 0 if it is not there: the job that reads it will say so.
-func (r *Run) rows(ctx context.Context, name string) int64 {
-	d, err := dataset.Open(ctx, r.store, name)
-	if err != nil {
-		return 0
-	}
-	return d.Manifest.Rows
-}
-
-// localPath is a key's file when the store is a local folder.
-func (r *Run) localPath(key string) (string, bool) {
-	if strings.Contains(r.store.URL(), "://") {
-		return "", false
-	}
-	return filepath.Join(r.store.URL(), filepath.FromSlash(key)), true
+	r.found = nil
+	return changes.Clear(ctx, r.store, remove)
 }

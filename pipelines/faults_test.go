@@ -156,8 +156,8 @@ func newServed(t *testing.T, n int, more string) (s served) {
 		entry("sage", "sage", start("sage", "sage", false, nil), "") +
 		entry("judge-a", "judge-a", start("judge-a", "judge-a", true, nil), "") +
 		entry("critic", "", start("critic", "target", false, verdict), "reward: judge, ") +
-		"target: {model: target}\nsources: [sage]\ngenerate: {temperature: 0, max_new_tokens: 12, max_rejects: 1}\n" +
-		"truncate: {top_k: 4}\nreward: {models: [judge-a, critic], max_rejects: 1}\ncrossentropy: {max_rejects: 1}\nfuse: {max_rejects: 1}\n"
+		"target: {model: target}\nsources: [sage]\ngenerate: {temperature: 0, max_new_tokens: 12, max_rejects: 9999}\n" +
+		"truncate: {top_k: 4}\nreward: {models: [judge-a, critic], max_rejects: 9999}\ncrossentropy: {max_rejects: 9999}\nfuse: {max_rejects: 9999}\n"
 	data, err := os.ReadFile("../data/prompts.jsonl")
 	if err != nil {
 		t.Fatal(err)
@@ -330,8 +330,8 @@ func TestFatalOverHTTP(t *testing.T) {
 	}{
 		{401, "source target: generating: generating with target: POST /v1/completions (request profuser-"},
 		{404, "source target: generating: generating with target: POST /v1/completions (request profuser-"},
-		{503, "generations/target: 8 of 8 records were rejected, max_rejects allows a share of 0.01; first: unanswered "},
-		{400, "generations/target: 8 of 8 records were rejected, max_rejects allows a share of 0.01; first: refused "},
+		{503, "generations/target: 8 of 8 records were rejected, max_rejects allows a share of 0.01: unanswered 8; first: unanswered "},
+		{400, "generations/target: 8 of 8 records were rejected, max_rejects allows a share of 0.01: refused 8; first: refused "},
 	} {
 		s.switchTo(false, 0)
 		r, err := prepare(t, s.file, filepath.Join(filepath.Dir(s.file), fmt.Sprint(test.status)), "generate.max_rejects=0.01")

@@ -1,16 +1,19 @@
 package pipelines
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
-	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/pipelines/changes"
+	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/evaluate"
@@ -26,61 +29,51 @@ func closing(err *error, closers ...func() error) {
 	}
 }
 
+// fused are the datasets that the step fuse writes.
+var fused = []string{wanted.Selections, wanted.Fusion(schemas.ModeInference), wanted.Fusion(schemas.ModeTraining)}
+
 // fuse picks winners and writes the fusion dataset.
 func (r *Run) fuse(ctx context.Context) error {
 	c := r.config
-	target := r.checked[c.Target.Model]
-	h := dataset.Header{ConfigDigest: r.digest("fuse", append(r.competitors(), c.Reward.Models...)...), TargetTokenizer: target.fingerprint, ChatTemplate: target.template}
+	h := wanted.Of(r.table(), wanted.Fusion(schemas.ModeInference)).Header
 	step := fuse.Step{
-		Target: r.model(c.Target.Model), Context: target.context, Prompts: promptsName, Selections: selectionsName,
-		Inference: fusionName(schemas.ModeInference), Training: fusionName(schemas.ModeTraining), Statistics: statisticsName,
+		Target: r.model(c.Target.Model), Context: r.checked[c.Target.Model].context, Prompts: wanted.Prompts, Selections: wanted.Selections,
+		Inference: wanted.Fusion(schemas.ModeInference), Training: wanted.Fusion(schemas.ModeTraining), Statistics: wanted.Statistics,
 		Footer:    dataset.Footer{ConfigDigest: h.ConfigDigest, TargetTokenizer: h.TargetTokenizer, ChatTemplate: h.ChatTemplate, CreatedBy: createdBy},
 		Method:    r.method(),
 		Alignment: r.alignment(h.ConfigDigest),
 		Average:   r.average(), Measure: c.Advantage.CrossEntropy, KeepAll: c.Fuse.Keep == "all", DropTargetWins: c.Fuse.TargetWins == "drop",
 	}
-	var inputs []string
 	for _, name := range r.competitors() {
-		inputs = append(inputs, generationsName(name))
 		source := fuse.Source{
-			Model: r.model(name), Generations: generationsName(name),
-			Competes: name != c.Target.Model || c.Target.Compete,
+			Model: r.model(name), Generations: wanted.Generations(name), Competes: name != c.Target.Model || c.Target.Compete,
 		}
 		if source.Model.AtHand() {
-			source.CrossEntropy = crossEntropyName(name)
-			inputs = append(inputs, source.CrossEntropy)
+			source.CrossEntropy = wanted.CrossEntropy(name)
 		}
-		if r.targetReads() {
-			source.TargetReadings = targetReadingsName(name)
-			inputs = append(inputs, source.TargetReadings)
+		if wanted.Reads(c) {
+			source.TargetReadings = wanted.TargetReadings(name)
 		}
 		step.Sources = append(step.Sources, source)
 	}
-	if c.Advantage.Inference.Method == advantage.Judge {
-		step.Verdicts = verdictsName
-		inputs = append(inputs, verdictsName)
+	if wanted.Judges(c) {
+		step.Verdicts = wanted.Verdicts
 	}
 	for _, name := range c.Reward.Models {
-		step.Rewards = append(step.Rewards, rewardsName(name))
-	}
-	inputs = append(inputs, step.Rewards...)
-	selections := dataset.Header{Schema: schemas.SelectionSchema, ConfigDigest: h.ConfigDigest}
-	outputs := []output{{selectionsName, selections}}
-	h.Schema = schemas.FusionExampleSchema
-	for _, mode := range modes {
-		outputs = append(outputs, output{fusionName(mode), h})
+		step.Rewards = append(step.Rewards, wanted.Rewards(name))
 	}
 	if r.refresh {
-		if err := r.removeStatistics(ctx, inputs); err != nil {
+		if err := r.removeStatistics(ctx); err != nil {
 			return err
 		}
 	}
-	before, err := r.beforeFuse(ctx, step)
-	if err != nil {
-		return err
-	}
-	return r.parts(ctx, "fuse", promptsName, job{
-		label: "fuse", inputs: inputs, outputs: outputs, maxRejects: c.Fuse.MaxRejects, before: before,
+	return r.parts(ctx, "fuse", job{
+		label: "fuse", outputs: fused, maxRejects: c.Fuse.MaxRejects,
+		before: func(ctx context.Context) (func(beam.Scope, string, beam.PCollection), error) {
+			return r.beforeFuse(ctx, step)
+		},
+		// All examples are made again: so are the statistics of scores, which otherwise stay as they were frozen.
+		anew: func(ctx context.Context) error { return r.store.Remove(ctx, wanted.Statistics) },
 		build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 			return fuse.Fuse(s, step, url, open, parts)
 		},
@@ -94,29 +87,23 @@ func (r *Run) evaluate(ctx context.Context) (err error) {
 		r.say("%-24s no evaluate.files in the configuration", "evaluate")
 		return nil
 	}
-	if err := r.ingestFiles(ctx, "evaluate", "evaluate items", itemsName, e.Files, 0, source.Benchmarks{}); err != nil {
+	if err := r.ingestFiles(ctx, "evaluate", "evaluate items", wanted.Items, 0, source.Benchmarks{}); err != nil {
 		return err
 	}
 	defer closing(&err, generate.Models.Close, crossentropy.Models.Close)
 	names := r.atHand()
-	if path, ok := r.localPath("model"); ok {
-		if _, err := os.Stat(filepath.Join(path, "config.json")); err == nil {
-			if err := r.checkModel(ctx, fusedName, false); err != nil {
-				return err
-			}
-			names = append(names, fusedName)
-		}
+	if _, trained := wanted.Trained(r.store); trained {
+		names = append(names, wanted.Fused)
 	}
 	for _, name := range names {
-		h, f := r.describe(schemas.EvaluationSchema, "evaluate", name, false)
 		label, record := "evaluate "+name, "evaluate"
-		if name == fusedName {
+		if name == wanted.Fused {
 			record = "evaluate-fused"
 		}
-		model := tolerating(r.model(name), e.MaxRejects, r.rows(ctx, itemsName))
-		step := evaluate.Step{Model: model, Items: itemsName, Output: evaluationName(name), Footer: f, MaxNewTokens: e.MaxNewTokens}
-		err := r.parts(ctx, record, itemsName, job{
-			label: label, outputs: []output{{step.Output, h}}, maxRejects: e.MaxRejects,
+		model := tolerating(r.model(name), e.MaxRejects, r.rows(ctx, wanted.Items))
+		step := evaluate.Step{Model: model, Items: wanted.Items, Output: wanted.Evaluation(name), Footer: r.footer(wanted.Evaluation(name)), MaxNewTokens: e.MaxNewTokens}
+		err := r.parts(ctx, record, job{
+			label: label, outputs: []string{step.Output}, maxRejects: e.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return evaluate.Evaluate(s, step, url, open, parts)
 			},
@@ -128,19 +115,52 @@ func (r *Run) evaluate(ctx context.Context) (err error) {
 	return nil
 }
 
-// sameFiles refuses a dataset whose input files have changed.
-func sameFiles(d *dataset.Dataset, files []string) error {
-	if len(d.Manifest.Inputs) != len(files) {
-		return fmt.Errorf("%s was made from %d files, the configuration names %d: remove the folder to make it again", d.Name(), len(d.Manifest.Inputs), len(files))
+// open opens a dataset that an earlier step commits.
+func (r *Run) open(ctx context.Context, found changes.Findings, name string) (*dataset.Dataset, error) {
+	if f := found.Of(name); f != nil && f.Committed != nil {
+		return f.Committed, nil
 	}
-	for i, f := range d.Manifest.Inputs {
-		sum, err := digestFile(files[i])
-		if err != nil {
-			return err
-		}
-		if sum != f.SHA256 {
-			return fmt.Errorf("%s has changed since %s was made from it: remove that folder (and what depends on it) to make it again", files[i], d.Name())
-		}
+	d, err := dataset.Open(ctx, r.store, name)
+	if err != nil {
+		folder, _, _ := strings.Cut(name, "/")
+		step := map[string]string{"prompts": "ingest", "generations": "generate", "rewards": "reward"}[folder]
+		return nil, fmt.Errorf("%w; profuser %s makes it, profuser run all", err, cmp.Or(step, folder))
 	}
-	return nil
+	return d, nil
+}
+
+// rows is a committed dataset's number of rows, 0 if it is not there: the job that reads it will say so.
+func (r *Run) rows(ctx context.Context, name string) int64 {
+	found, err := r.stand(ctx, name)
+	if err != nil || found.Of(name).Committed == nil {
+		return 0
+	}
+	return found.Of(name).Committed.Manifest.Rows
+}
+
+// localPath is a key's file when the store is a local folder.
+func (r *Run) localPath(key string) (string, bool) {
+	if strings.Contains(r.store.URL(), "://") {
+		return "", false
+	}
+	return filepath.Join(r.store.URL(), filepath.FromSlash(key)), true
+}
+
+// createdBy stands in every part.
+const createdBy = "profuser"
+
+func (r *Run) truncate() dist.Truncate {
+	t := r.config.Truncate
+	return dist.Truncate{Mass: t.Mass, TopK: t.TopK, MinProb: t.MinProb}
+}
+
+// footer is what the parts of a model's dataset say of themselves.
+func (r *Run) footer(name string) dataset.Footer {
+	h := wanted.Of(r.table(), name).Header
+	f := dataset.Footer{ConfigDigest: h.ConfigDigest, SourceModel: h.SourceModel, ChatTemplate: h.ChatTemplate, SourceTokenizer: h.SourceTokenizer, CreatedBy: createdBy}
+	if h.SourceTokenizer != "" {
+		t := r.config.Truncate
+		f.Truncate = fmt.Sprintf("mass=%g top_k=%d min_prob=%g", t.Mass, t.TopK, t.MinProb)
+	}
+	return f
 }

@@ -2,17 +2,17 @@ package pipelines
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"github.com/profuser/profuser/internal/config"
+	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/serving"
+	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/costs"
 	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/pipelines/runner"
@@ -24,78 +24,102 @@ import (
 type job struct {
 	// label stands before the progress, such as "generate sage".
 	label string
-	// inputs are the datasets besides the prompts that the step reads, part by part.
-	inputs []string
-	// outputs are the datasets that get every part.
-	outputs    []output
+	// outputs are the names of the datasets that get every part; what they are made from stands in the table.
+	outputs    []string
 	maxRejects float64
 	// rowsEach is how many rows the step does for each prompt; 0 means 1.
 	rowsEach int
 	// build adds the step to the pipeline.
 	build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection
-	// before, if set, adds what must be done once before, in a job of its own.
-	before func(s beam.Scope, url string, parts beam.PCollection)
+	// before, if set, says what must be added once before, in a job of its own; nil: nothing.
+	before func(ctx context.Context) (func(s beam.Scope, url string, parts beam.PCollection), error)
+	// anew, if set, is called before all parts are made again.
+	anew func(ctx context.Context) error
 }
 
-// parts runs a job over the parts of the prompts that are missing, and commits its datasets.
-func (r *Run) parts(ctx context.Context, step string, from string, j job) error {
-	source, err := r.open(ctx, from)
+// parts runs a job over the parts that are missing or to be made again, and commits its datasets.
+func (r *Run) parts(ctx context.Context, step string, j job) error {
+	found, err := r.stand(ctx, j.outputs...)
 	if err != nil {
 		return err
 	}
-	n := source.Parts()
-	done, err := r.finished(ctx, j.outputs, n)
+	var outs changes.Findings
+	for _, name := range j.outputs {
+		outs = append(outs, found.Of(name))
+	}
+	sources := outs[0].Sources
+	from, err := r.open(ctx, found, sources[0])
 	if err != nil {
 		return err
 	}
-	work := progress.Work{Parts: int64(n), Rows: source.Manifest.Rows * int64(max(1, j.rowsEach))}
-	if done {
+	w, err := changes.Prepare(ctx, outs, found, r.options(step))
+	if err != nil {
+		return err
+	}
+	work := progress.Work{Parts: int64(w.Total), Rows: from.Manifest.Rows * int64(max(1, j.rowsEach))}
+	if w.Done {
 		r.board.Before(j.label, work)
 		r.say("%-24s finished before", j.label)
-		return nil
+		return outs.Sweep(ctx)
 	}
-	for _, name := range j.inputs {
-		if d, err := r.open(ctx, name); err != nil {
+	for _, name := range sources {
+		if d, err := r.open(ctx, found, name); err != nil {
 			return err
-		} else if d.Parts() != n {
-			return fmt.Errorf("%s has %d parts, %s has %d: make it again from these prompts", name, d.Parts(), from, n)
+		} else if d.Parts() != w.Total {
+			return fmt.Errorf("%s has %d parts, %s has %d: make it again from these prompts", name, d.Parts(), sources[0], w.Total)
 		}
 	}
-	var names []string
-	for _, o := range j.outputs {
-		names = append(names, o.name)
+	r.found = nil
+	if w.Anew && j.anew != nil {
+		if err := j.anew(ctx); err != nil {
+			return err
+		}
 	}
-	missing, err := r.missing(ctx, names, n)
-	if err != nil {
-		return err
+	for _, f := range outs {
+		h := f.Header
+		h.Revision = w.Revision
+		if err := dataset.Begin(ctx, r.store, f.Dataset.Name, h); err != nil {
+			return err
+		}
 	}
-	work.PartsBefore = int64(n - len(missing))
-	work.RowsBefore = work.Rows * work.PartsBefore / int64(n)
+	work.PartsBefore = int64(w.Total - len(w.Parts))
+	work.RowsBefore = work.Rows * work.PartsBefore / int64(w.Total)
 	r.board.Begin(j.label, work)
 	record := costs.Begin(step)
-	if len(missing) > 0 {
-		all := make([]int, n)
-		for k := range all {
-			all[k] = k
-		}
-		if j.before != nil {
-			if err := r.submit(ctx, j.label+" statistics", false, func(s beam.Scope) { j.before(s, r.store.URL(), sink.Numbers(s, all)) }); err != nil {
-				return err
-			}
-		}
-		open := inflight.OpenParts(concurrency, r.config.Prompts.PartRows)
-		err = r.submit(ctx, j.label, true, func(s beam.Scope) {
-			sink.Commit(s, r.store.URL(), names, n, j.maxRejects, j.build(s, r.store.URL(), open, sink.Numbers(s, missing)))
-		})
-		if err != nil {
+	commit := dataset.CommitOptions{Parts: w.Total, MaxRejects: j.maxRejects, Revision: w.Revision, Sources: sources, Reason: w.Reason}
+	if len(w.Parts) > 0 {
+		if err := r.make(ctx, j, w, from, commit); err != nil {
 			return err
 		}
 	}
-	if err := r.commit(ctx, j.label, j.outputs, n, j.maxRejects); err != nil {
+	if err := r.commit(ctx, j.label, outs, commit); err != nil {
 		return err
 	}
 	r.board.End(j.label)
-	return r.cost(record, source.Manifest.Rows)
+	return r.cost(record, from.Manifest.Rows)
+}
+
+// make runs the jobs.
+func (r *Run) make(ctx context.Context, j job, w changes.Work, from *dataset.Dataset, commit dataset.CommitOptions) error {
+	if j.before != nil {
+		before, err := j.before(ctx)
+		if err != nil {
+			return err
+		}
+		all := make([]int, w.Total)
+		for k := range all {
+			all[k] = k
+		}
+		if before != nil {
+			if err := r.submit(ctx, j.label+" statistics", false, func(s beam.Scope) { before(s, r.store.URL(), sink.Numbers(s, all, 1)) }); err != nil {
+				return err
+			}
+		}
+	}
+	open := inflight.OpenParts(concurrency, r.config.Prompts.PartRows)
+	return r.submit(ctx, j.label, true, func(s beam.Scope) {
+		sink.Commit(s, r.store.URL(), j.outputs, commit, j.build(s, r.store.URL(), open, sink.Numbers(s, w.Parts, w.Revision)))
+	})
 }
 
 // submit builds a pipeline and runs it to its end; its counts are those of the step with this label, and of none in a job that
@@ -145,21 +169,4 @@ func checkPlaces(c *config.Config) error {
 		}
 	}
 	return nil
-}
-
-// repeated makes a step until no job of it fails, or the retries are used up. Finished parts are kept.
-func (r *Run) repeated(ctx context.Context, name string, step func(context.Context) error) error {
-	for left := r.config.Runner.Retries; ; left-- {
-		err := step(ctx)
-		var failed *runner.JobError
-		if !errors.As(err, &failed) || left <= 0 || ctx.Err() != nil {
-			return err
-		}
-		r.say("%-24s failed: %s; %d retries left, the next in %v", name, failed.Text, left, r.config.Runner.RetryWait)
-		select {
-		case <-time.After(r.config.Runner.RetryWait):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }

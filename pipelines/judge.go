@@ -8,9 +8,11 @@ import (
 
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/dist"
-	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/serving"
+	"github.com/profuser/profuser/pipelines/changes"
+	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/inflight"
 	"github.com/profuser/profuser/transforms/judge"
@@ -65,19 +67,18 @@ func (r *Run) judge(ctx context.Context) (err error) {
 	}
 	defer closing(&err, judge.Models.Close)
 	step := judge.Step{
-		Judge: r.judgeModel(), Criteria: in.Criteria, Prompts: promptsName, Output: verdictsName, Filters: advantage.Filters(in.Filters),
+		Judge: r.judgeModel(), Criteria: in.Criteria, Prompts: wanted.Prompts, Output: wanted.Verdicts, Filters: advantage.Filters(in.Filters),
 	}
 	for _, name := range r.competitors() {
 		if name != r.config.Target.Model || r.config.Target.Compete {
-			step.Generations = append(step.Generations, generationsName(name))
+			step.Generations = append(step.Generations, wanted.Generations(name))
 		}
 	}
 	responses := int64(len(step.Generations) * r.config.Generate.Samples)
-	step.Judge = tolerating(step.Judge, r.config.Reward.MaxRejects, r.rows(ctx, promptsName)*responses*(responses-1))
-	h := dataset.Header{Schema: schemas.VerdictSchema, ConfigDigest: r.digest("judge", append([]string{in.Judge}, r.competitors()...)...), SourceModel: in.Judge}
-	step.Footer = dataset.Footer{ConfigDigest: h.ConfigDigest, SourceModel: in.Judge, CreatedBy: createdBy}
-	return r.parts(ctx, "judge", promptsName, job{
-		label: "judge " + in.Judge, rowsEach: int(responses * (responses - 1)), inputs: step.Generations, outputs: []output{{step.Output, h}}, maxRejects: r.config.Reward.MaxRejects,
+	step.Judge = tolerating(step.Judge, r.config.Reward.MaxRejects, r.rows(ctx, wanted.Prompts)*responses*(responses-1))
+	step.Footer = r.footer(wanted.Verdicts)
+	return r.parts(ctx, "judge", job{
+		label: "judge " + in.Judge, rowsEach: int(responses * (responses - 1)), outputs: []string{step.Output}, maxRejects: r.config.Reward.MaxRejects,
 		build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 			return judge.Compare(s, step, url, open, parts)
 		},
@@ -118,21 +119,19 @@ const ImportName = "_IMPORT.json"
 
 // brought says whether a model's dataset comes from files instead of the model: it is not at hand, or an import has begun. One
 // that is not whole is an error; how is the import's flags.
-func (r *Run) brought(ctx context.Context, model string, o output, how string) (bool, error) {
-	begun, err := r.store.Exists(ctx, o.name+"/"+ImportName)
+func (r *Run) brought(ctx context.Context, model, name, how string) (bool, error) {
+	begun, err := r.store.Exists(ctx, name+"/"+ImportName)
 	if err != nil || !begun && r.model(model).AtHand() {
 		return false, err
 	}
-	whole := false
-	if d, err := dataset.Open(ctx, r.store, promptsName); err == nil && begun {
-		if whole, err = r.finished(ctx, []output{o}, d.Parts()); err != nil {
-			return true, err
-		}
+	found, err := r.stand(ctx, name)
+	if err != nil {
+		return true, err
 	}
-	if !whole {
-		return true, fmt.Errorf("%s comes from files and is not there yet, or not whole: profuser import %s %s FILE brings it", o.name, how, model)
+	if !begun || found.Of(name).Kind != changes.Finished {
+		return true, fmt.Errorf("%s comes from files and is not there yet, or not whole: profuser import %s %s FILE brings it", name, how, model)
 	}
-	r.say("%-24s imported before", o.name)
+	r.say("%-24s imported before", name)
 	return true, nil
 }
 
@@ -144,4 +143,10 @@ func (r *Run) atHand() (names []string) {
 		}
 	}
 	return names
+}
+
+// CheckJudge says what is wrong with the chat model that method judge asks, if that is the method.
+func CheckJudge(ctx context.Context, c *config.Config) error {
+	r := &Run{config: c, checked: map[string]checkedModel{}}
+	return r.checkJudge(ctx)
 }

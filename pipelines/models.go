@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/profuser/profuser/pipelines/wanted"
+
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/engine"
@@ -155,7 +157,7 @@ func (r *Run) entry(name string) config.Model {
 		return m
 	}
 	m, _ = r.config.Model(r.config.Target.Model)
-	m.Name, m.Endpoint = fusedName, nil
+	m.Name, m.Endpoint = wanted.Fused, nil
 	m.Path, _ = r.localPath("model")
 	return m
 }

@@ -210,8 +210,8 @@ func TestRefusals(t *testing.T) {
 	if _, err := run(t, t.Context(), dir, out, nil, "ingest", "generate"); err != nil {
 		t.Fatal(err)
 	}
-	refused("opening dataset crossentropy/target", nil, "fuse")
-	refused("generations/target in "+out+" was made with configuration digest", []string{"generate.max_new_tokens=5"}, "generate")
+	refused("opening dataset rewards/judge-a", nil, "fuse")
+	refused("generations/target, generations/sage in "+out+": not what this configuration makes, as listed: ", []string{"generate.max_new_tokens=5"}, "generate")
 	if err := os.Remove(filepath.Join(out, "generations/sage/_MANIFEST-000001.json")); err != nil {
 		t.Fatal(err)
 	}

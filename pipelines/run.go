@@ -5,41 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"time"
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/costs"
 	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/transforms/source"
 )
-
-// Names of datasets.
-const (
-	promptsName    = "prompts"
-	selectionsName = "selections"
-	itemsName      = "evaluation/items"
-	// fusedName is the trained model in evaluations; its directory is out/model.
-	fusedName = "fused"
-	// verdictsName holds the comparisons of method judge.
-	verdictsName = "verdicts"
-)
-
-func generationsName(model string) string  { return "generations/" + model }
-func crossEntropyName(model string) string { return "crossentropy/" + model }
-func rewardsName(model string) string      { return "rewards/" + model }
-func evaluationName(model string) string   { return "evaluation/" + model }
-func fusionName(mode string) string        { return "fusion/" + mode }
 
 // Run is one invocation: a configuration, the store under its out, and where progress is told.
 type Run struct {
 	config *config.Config
 	store  dataset.Store
 	runner *runner.Runner
-	out    io.Writer
+	// benchmarks say which prompts are contaminated.
+	benchmarks source.Benchmarks
+	out        io.Writer
 	// checked holds what the preconditions found out about each model.
 	checked map[string]checkedModel
 	refresh bool // see RefreshStatistics
+	again   changes.Again
+	// found is how the datasets stand, nil when a job has changed that.
+	found changes.Findings
 
 	metricsAddr string // see ServeMetrics
 	board       *progress.Board
@@ -74,13 +66,8 @@ func New(ctx context.Context, c *config.Config, out io.Writer) (*Run, error) {
 // Store is the run's store.
 func (r *Run) Store() dataset.Store { return r.store }
 
-// Do makes the named steps in their order.
+// Do makes the named steps in their order, unless something that they need is changed or stale and may not be made again.
 func (r *Run) Do(ctx context.Context, steps ...string) (err error) {
-	hide, err := r.show(ctx, steps)
-	if err != nil {
-		return err
-	}
-	defer closing(&err, hide)
 	known := map[string]func(context.Context) error{
 		"ingest": r.ingest, "generate": r.generate, "reward": r.reward, "crossentropy": r.crossEntropy,
 		"crossentropy-responses": r.crossEntropyResponses, "judge": r.judge, "fuse": r.fuse, "evaluate": r.evaluate,
@@ -90,6 +77,14 @@ func (r *Run) Do(ctx context.Context, steps ...string) (err error) {
 			return fmt.Errorf("there is no step %q", name)
 		}
 	}
+	if err := r.decide(ctx, steps); err != nil {
+		return err
+	}
+	hide, err := r.show(ctx, steps)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, hide)
 	if err := r.probe(ctx); err != nil {
 		return err
 	}
@@ -112,53 +107,30 @@ func (r *Run) Do(ctx context.Context, steps ...string) (err error) {
 // Say prints one line about a dataset.
 func (r *Run) Say(format string, args ...any) { r.say(format, args...) }
 
+// MayRedo sets what may become of changed datasets; without it a run refuses to start.
+func (r *Run) MayRedo(a changes.Again) { r.again = a }
+
+// RetryRejected makes parts with rejects again, those of the steps given or of all, and what was made from them.
+func (r *Run) RetryRejected(ctx context.Context, only []string) error {
+	found, err := r.stand(ctx)
+	if err != nil {
+		return err
+	}
+	steps, retry, err := found.Retried(ctx, r.out, Steps, only)
+	if err != nil {
+		return err
+	}
+	r.again.Retry = retry
+	return r.Do(ctx, steps...)
+}
+
+// options say what a step may make again.
+func (r *Run) options(step string) changes.Options {
+	return changes.Options{Redo: r.again.Redo || r.again.Retry != nil, Retry: slices.Contains(r.again.Retry, step)}
+}
+
 // competitors are the target and the sources, in configured order.
 func (r *Run) competitors() []string { return r.config.Competitors() }
-
-// missing lists the part numbers below n that some dataset lacks.
-func (r *Run) missing(ctx context.Context, names []string, n int) ([]int, error) {
-	lacking := map[int]bool{}
-	for _, name := range names {
-		there, err := dataset.FinishedParts(ctx, r.store, name)
-		if err != nil {
-			return nil, err
-		}
-		for k := range n {
-			if !there[k] {
-				lacking[k] = true
-			}
-		}
-	}
-	var out []int
-	for k := range n {
-		if lacking[k] {
-			out = append(out, k)
-		}
-	}
-	return out, nil
-}
-
-// finished says whether all datasets are committed with the digests of their headers; a dataset with another digest is
-// an error here, before any work.
-func (r *Run) finished(ctx context.Context, outputs []output, parts int) (bool, error) {
-	all := true
-	for _, o := range outputs {
-		if err := dataset.Begin(ctx, r.store, o.name, o.header); err != nil {
-			return false, err
-		}
-		d, err := dataset.Open(ctx, r.store, o.name)
-		if err != nil || d.Parts() != parts {
-			all = false
-		}
-	}
-	return all, nil
-}
-
-// output is a dataset that a step writes.
-type output struct {
-	name   string
-	header dataset.Header
-}
 
 // cost keeps what a step cost, beside local results only.
 func (r *Run) cost(c *costs.Recording, rows int64) error {
@@ -170,13 +142,13 @@ func (r *Run) cost(c *costs.Recording, rows int64) error {
 }
 
 // commit writes the manifests, and tells rows and rejects.
-func (r *Run) commit(ctx context.Context, label string, outputs []output, parts int, maxRejects float64) error {
-	for _, o := range outputs {
-		m, err := dataset.Commit(ctx, r.store, o.name, dataset.CommitOptions{Parts: parts, MaxRejects: maxRejects})
+func (r *Run) commit(ctx context.Context, label string, outputs changes.Findings, o dataset.CommitOptions) error {
+	for _, f := range outputs {
+		m, err := dataset.Commit(ctx, r.store, f.Dataset.Name, o)
 		if err != nil {
 			return err
 		}
-		r.say("%-24s %6d rows in %d parts%s  %s", label, m.Rows, len(m.Parts), rejectsText(m), o.name)
+		r.say("%-24s %6d rows in %d parts%s  %s", label, m.Rows, len(m.Parts), rejectsText(m), f.Dataset.Name)
 		label = ""
 	}
 	return nil
@@ -184,3 +156,20 @@ func (r *Run) commit(ctx context.Context, label string, outputs []output, parts 
 
 // modes of fusion datasets.
 var modes = []string{schemas.ModeInference, schemas.ModeTraining}
+
+// repeated makes a step until no job of it fails, or the retries are used up. Finished parts are kept.
+func (r *Run) repeated(ctx context.Context, name string, step func(context.Context) error) error {
+	for left := r.config.Runner.Retries; ; left-- {
+		err := step(ctx)
+		var failed *runner.JobError
+		if !errors.As(err, &failed) || left <= 0 || ctx.Err() != nil {
+			return err
+		}
+		r.say("%-24s failed: %s; %d retries left, the next in %v", name, failed.Text, left, r.config.Runner.RetryWait)
+		select {
+		case <-time.After(r.config.Runner.RetryWait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

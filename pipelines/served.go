@@ -13,6 +13,7 @@ import (
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/models/serving/transport"
+	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
@@ -76,7 +77,7 @@ const fewestFailures = 100
 // the step must fail on its rejects, instead of rejecting all that is left.
 func tolerating(m inflight.Model, maxRejects float64, records int64) inflight.Model {
 	if m.Endpoint.URLs != "" {
-		m.Endpoint.MaxFailures = max(fewestFailures, int64(maxRejects*float64(records)))
+		m.Endpoint.MaxFailures = max(fewestFailures, int64(dataset.Budget(maxRejects, records)))
 	}
 	return m
 }
@@ -117,17 +118,17 @@ func (r *Run) checkServed(ctx context.Context, m inflight.Model, need serving.Ne
 	found := checkedModel{context: s.Context()}
 	parts := []string{"", m.Endpoint.Model, m.Endpoint.Kind}
 	if m.Dir != "" {
-		if parts[0], err = digestModel(m.Dir); err != nil {
+		if parts[0], err = wanted.DigestModel(m.Dir); err != nil {
 			return fmt.Errorf("model %s: %w", m.Name, err)
 		}
-		found.fingerprint, found.template = s.Format().Tokenizer().Fingerprint(), s.Format().Digest()
+		found.Fingerprint, found.Template = s.Format().Tokenizer().Fingerprint(), s.Format().Digest()
 	}
 	if need.Reward && serving.RewardAPI(m.Endpoint.Reward) == serving.Judge {
 		for _, message := range verdict.ScoreQuestion(m.Endpoint.Criteria, nil, "") {
 			parts = append(parts, message.Content)
 		}
 	}
-	found.digest = strings.Join(parts, "\x1f")
+	found.Digest = strings.Join(parts, "\x1f")
 	r.checked[m.Name] = found
 	return nil
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/pipelines/runner"
+	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/transforms/sink"
 	"github.com/profuser/profuser/transforms/tally"
 )
@@ -57,11 +57,11 @@ func (r *Run) labels(steps []string) (labels []string) {
 		case "reward":
 			of(step, r.config.Reward.Models)
 		case "crossentropy-responses":
-			if r.targetReads() {
+			if wanted.Reads(r.config) {
 				of("responses of", r.competitors())
 			}
 		case "judge":
-			if in := r.config.Advantage.Inference; in.Method == advantage.Judge {
+			if in := r.config.Advantage.Inference; wanted.Judges(r.config) {
 				of(step, []string{in.Judge})
 			}
 		case "evaluate":

@@ -102,7 +102,8 @@ func newRoot(ran *bool) *cobra.Command {
 		PersistentPreRun: func(*cobra.Command, []string) { *ran = true },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newInit(), newPlan(), newRun(), newReport(), newImport(), newInspect(), newValidate(), newExport(), newServe(), newWorkerPool())
+	root.AddCommand(newInit(), newPlan(), newRun(), newStatus(), newRetryRejected(), newClean(), newReport())
+	root.AddCommand(newImport(), newInspect(), newValidate(), newExport(), newServe(), newWorkerPool())
 	root.AddCommand(newTokenize(), newDetokenize(), newChatRender(), newScore(), newSample(), newAlign(), newVocabulary())
 	for _, step := range pipelines.Steps {
 		root.AddCommand(newStep(step))

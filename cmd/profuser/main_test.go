@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 			"samedata": sameData,
 			"edit":     edit,
 			"cut":      cut,
+			"appendto": appendTo,
 		},
 	})
 }
@@ -114,6 +115,14 @@ func sameData(ts *testscript.TestScript, neg bool, args []string) {
 	if (len(differ) == 0 && len(a) == len(b)) == neg {
 		ts.Fatalf("%s has %d parts, %s has %d, of other content are %v", args[0], len(a), args[1], len(b), differ)
 	}
+}
+
+// appendTo adds a file to another: appendto FILE MORE.
+func appendTo(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: appendto FILE MORE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(ts.ReadFile(args[0])+ts.ReadFile(args[1])), 0o666))
 }
 
 // edit replaces text in a file: edit FILE OLD NEW.

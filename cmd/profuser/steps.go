@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +16,7 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/internal/report"
 	"github.com/profuser/profuser/pipelines"
+	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/worker"
 )
 
@@ -139,6 +143,7 @@ var explained = map[string]string{
 // newStep is one step alone.
 func newStep(name string) *cobra.Command {
 	var refresh bool
+	var again changes.Again
 	var addr string
 	c := jobCommand(name, explained[name], explained[name]+".\n\nFinished parts are kept: the same command goes on where an earlier one was stopped, and does nothing when all is done.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
@@ -146,6 +151,7 @@ func newStep(name string) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			r.MayRedo(again)
 			if refresh {
 				r.RefreshStatistics()
 			}
@@ -156,6 +162,7 @@ func newStep(name string) *cobra.Command {
 	if name == "fuse" {
 		addRefresh(c, &refresh)
 	}
+	addAgain(c, &again)
 	return c
 }
 
@@ -172,6 +179,7 @@ func addRefresh(c *cobra.Command, refresh *bool) {
 // newRun is all steps of the data side.
 func newRun() *cobra.Command {
 	var refresh bool
+	var again changes.Again
 	var addr string
 	c := jobCommand("run", "Make all steps from prompts to the fusion dataset, and evaluate the models before training",
 		"Make the steps ingest, generate, reward, crossentropy (crossentropy-responses, if needed), fuse and evaluate, in this order. Everything is checked before\nthe first one starts. Finished work is kept: the same command goes on where an earlier one was stopped.",
@@ -180,6 +188,7 @@ func newRun() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			r.MayRedo(again)
 			if refresh {
 				r.RefreshStatistics()
 			}
@@ -192,7 +201,93 @@ func newRun() *cobra.Command {
 		})
 	addMetrics(c, &addr)
 	addRefresh(c, &refresh)
+	addAgain(c, &again)
 	return c
+}
+
+// addAgain adds the flags that say what may become of changed datasets.
+func addAgain(c *cobra.Command, again *changes.Again) {
+	c.Flags().BoolVar(&again.Redo, "redo-changed", false, "make changed datasets again, exactly those; the old ones stay until the new ones are complete")
+	c.Flags().BoolVar(&again.Overwrite, "overwrite", false, "remove changed datasets first, and make them again")
+	c.MarkFlagsMutuallyExclusive("redo-changed", "overwrite")
+}
+
+// newStatus shows how far everything is.
+func newStatus() *cobra.Command {
+	return command("status", "Show how far each dataset is: state, parts, rows, rejects, size, age",
+		"Print a table of the datasets that the configuration makes, and why changed ones are changed. Models are not looked at,\nnothing is written, and a run may be going on: parts that are there count.\n\n"+
+			"States: finished; unfinished (parts or the manifest are missing); changed (made with another configuration or other input\nfiles); stale (what it was made from was made again, or is to be); absent.",
+		func(ctx context.Context, c *config.Config, out io.Writer) error {
+			return changes.Status(ctx, c, out)
+		})
+}
+
+// onSteps lets a command take names of steps beside the configuration.
+func onSteps(c *cobra.Command, steps *[]string) *cobra.Command {
+	c.Use = strings.Replace(c.Use, " [", " [STEP…] [", 1)
+	c.Args = cobra.ArbitraryArgs
+	run := c.RunE
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		var rest []string
+		for _, a := range args {
+			if slices.Contains(pipelines.Steps, a) {
+				*steps = append(*steps, a)
+			} else {
+				rest = append(rest, a)
+			}
+		}
+		if len(rest) > 1 {
+			return usageError{fmt.Errorf("%s: want names of steps (%s) and at most one configuration, found %q", c.Name(), strings.Join(pipelines.Steps, ", "), rest)}
+		}
+		return run(cmd, rest)
+	}
+	return c
+}
+
+// newRetryRejected makes parts with rejects again.
+func newRetryRejected() *cobra.Command {
+	var steps []string
+	return onSteps(command("retry-rejected", "Make the parts that contain rejects again, and what was made from them",
+		"Make every part that contains rejects again, in the steps given or in all, and then what was made from these parts. The\nold parts stay until the new ones are complete. Rows that were answered before come from the response cache\n(models[].endpoint.cache), where there is one. Rejected input rows are mended in the input file instead.",
+		func(ctx context.Context, c *config.Config, out io.Writer) error {
+			r, err := pipelines.New(ctx, c, out)
+			if err != nil {
+				return err
+			}
+			return r.RetryRejected(ctx, steps)
+		}), &steps)
+}
+
+// newClean removes the datasets of steps.
+func newClean() *cobra.Command {
+	var steps []string
+	var yes bool
+	c := onSteps(command("clean", "Remove the datasets of steps",
+		"Remove the datasets of the steps given, or of all, after listing them and what is made from them. The response cache,\ntrained models, reports and input files stay. Asks on a terminal; elsewhere --yes is needed.",
+		func(ctx context.Context, c *config.Config, out io.Writer) error {
+			return changes.Clean(ctx, c, steps, out, func() (bool, error) {
+				if yes {
+					return true, nil
+				}
+				return confirmed(os.Stdin, out)
+			})
+		}), &steps)
+	c.Flags().BoolVar(&yes, "yes", false, "remove without asking")
+	return c
+}
+
+// confirmed asks on a terminal.
+func confirmed(in *os.File, out io.Writer) (bool, error) {
+	info, err := in.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false, errors.New("clean: nobody can be asked here; --yes removes them")
+	}
+	fmt.Fprint(out, "remove them? [y/N] ")
+	var answer string
+	if _, err := fmt.Fscanln(in, &answer); err != nil {
+		return false, nil // an empty answer is a no
+	}
+	return strings.HasPrefix(strings.ToLower(answer), "y"), nil
 }
 
 // newReport writes the report.

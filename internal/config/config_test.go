@@ -2,9 +2,11 @@ package config
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -245,7 +247,7 @@ func TestTags(t *testing.T) {
 				low, high, ok := strings.Cut(strings.Trim(field.Tag.Get("allow"), "[]()"), ", ")
 				_, lowErr := strconv.ParseFloat(low, 64)
 				_, highErr := strconv.ParseFloat(high, 64)
-				if !ok || lowErr != nil || highErr != nil {
+				if field.Tag.Get("allow") != budget && (!ok || lowErr != nil || highErr != nil) {
 					t.Errorf("%s has no interval, but %q", name, field.Tag.Get("allow"))
 				}
 			}
@@ -295,8 +297,12 @@ func TestDigest(t *testing.T) {
 		c := mustLoad(t, minimal, test.set)
 		var changed []string
 		for _, step := range steps {
-			if c.Digest(step) != base.Digest(step) {
+			differ := c.Digest(step) != base.Digest(step)
+			if differ {
 				changed = append(changed, step)
+			}
+			if step != "train" && differ != itemsDiffer(c, base, step) {
+				t.Errorf("%s: the digest of %s changes: %v, its items %v", test.set, step, differ, c.Depends(step))
 			}
 		}
 		if got := strings.Join(changed, " "); got != test.changed {
@@ -317,6 +323,15 @@ func TestDigest(t *testing.T) {
 	if err != nil || moved.Digest("train") != base.Digest("train") {
 		t.Errorf("a moved project has another digest (%v)", err)
 	}
+}
+
+// itemsDiffer says whether a step depends on something else, by itself or by the steps before it.
+func itemsDiffer(a, b *Config, step string) bool {
+	before := map[string][]string{
+		"generate": {"ingest"}, "reward": {"generate/t", "generate/s"}, "crossentropy": {"ingest"}, "fuse": {"reward/j", "crossentropy/t", "crossentropy/s"},
+	}
+	name, _, _ := strings.Cut(step, "/")
+	return !maps.Equal(a.Depends(step), b.Depends(step)) || slices.ContainsFunc(before[name], func(s string) bool { return itemsDiffer(a, b, s) })
 }
 
 // FuzzParse: any bytes give a configuration or faults, never a panic; a configuration is printed and read back.
@@ -345,4 +360,18 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("printed form is refused: %v\n%s", err, printed.String())
 		}
 	})
+}
+
+// TestBudget: below 1 a share, from 1 on whole numbers, and 1 is one record.
+func TestBudget(t *testing.T) {
+	for text, want := range map[string]float64{"0": 0, "0.01": 0.01, "0.999": 0.999, "1": 1, "12": 12, "1e3": 1000} {
+		if got := mustLoad(t, minimal, "generate.max_rejects="+text).Generate.MaxRejects; got != want {
+			t.Errorf("%s: %g, want %g", text, got, want)
+		}
+	}
+	for _, text := range []string{"-1", "1.5", "1%", "'1'", "inf"} {
+		if _, err := load(minimal, "generate.max_rejects="+text); err == nil || !strings.Contains(err.Error(), "want a number in [0, 1) or a whole number") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }

@@ -213,6 +213,9 @@ func looksTyped(text string) bool {
 	return err == nil || slices.Contains([]string{"true", "false", "null", "~", ""}, text)
 }
 
+// budget is the allow of a reject budget: a share, or a number of records.
+const budget = "[0, 1) or a whole number"
+
 func keysOf(t reflect.Type) []string {
 	var keys []string
 	for i := range t.NumField() {
@@ -239,6 +242,9 @@ func allowed(v reflect.Value, allow string) bool {
 		number = v.Float()
 	default:
 		return true
+	}
+	if allow == budget {
+		return number >= 0 && (number < 1 || number == math.Trunc(number))
 	}
 	low, high, ok := strings.Cut(strings.Trim(allow, "[]()"), ", ")
 	if !ok || v.Type() == reflect.TypeFor[Auto]() && number == 0 {

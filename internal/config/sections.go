@@ -62,8 +62,8 @@ type Prompts struct {
 	PartRows int `yaml:"part_rows" default:"256" allow:"[1, 65536]"`
 	// Share of the prompts, by hash of the id, that training never sees; their loss is reported.
 	Holdout float64 `yaml:"holdout" default:"0.02" allow:"[0, 1)"`
-	// Accepted share of faulty rows; duplicates and contaminated prompts do not count.
-	MaxRejects float64 `yaml:"max_rejects" default:"0" allow:"[0, 1]"`
+	// Accepted faulty rows: below 1 a share of them, from 1 on a number (1 is one row); duplicates and contaminated prompts do not count.
+	MaxRejects float64 `yaml:"max_rejects" default:"0" allow:"[0, 1) or a whole number"`
 	// Benchmark files (JSON lines, Parquet, CSV, or plain text): prompts that share a run of words with one of their texts are rejected as contaminated.
 	Decontaminate []string `yaml:"decontaminate" default:"[]" path:"file" json:",omitempty"`
 	// Words in such a run; benchmarks of short texts want less.
@@ -148,8 +148,8 @@ type Generate struct {
 	MaxNewTokens int `yaml:"max_new_tokens" default:"1024" allow:"[1, inf)"`
 	// Answers for each prompt and source. Each competes; a source's first of equal answers stands for all.
 	Samples int `yaml:"samples" default:"1" allow:"[1, 64]"`
-	// Accepted share of prompts that a source cannot answer.
-	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+	// Accepted prompts that a source cannot answer: below 1 a share, from 1 on a number.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
 
 // Truncate is the section of the same name.
@@ -166,14 +166,14 @@ type Truncate struct {
 type Reward struct {
 	// Names of the reward models; each has one vote.
 	Models []string `yaml:"models" required:"true" example:"[judge]"`
-	// Accepted share of answers that a reward model cannot score.
-	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+	// Accepted answers that a reward model cannot score: below 1 a share, from 1 on a number.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
 
 // CrossEntropy is the section crossentropy.
 type CrossEntropy struct {
-	// Accepted share of references that a source cannot read.
-	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+	// Accepted references that a source cannot read: below 1 a share, from 1 on a number.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
 
 // Advantage is the section of the same name.
@@ -244,8 +244,8 @@ type Fuse struct {
 	Keep string `yaml:"keep" default:"winner" allow:"winner | all"`
 	// What happens to prompts that the target itself wins.
 	TargetWins string `yaml:"target_wins" default:"keep" allow:"keep | drop"`
-	// Accepted share of prompts without an example.
-	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+	// Accepted prompts without an example: below 1 a share, from 1 on a number.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
 
 // Objective is the section of the same name.
@@ -304,8 +304,8 @@ type Evaluate struct {
 	Files []string `yaml:"files" default:"[]" path:"file" example:"[heldout.jsonl]"`
 	// Longest answer in tokens.
 	MaxNewTokens int `yaml:"max_new_tokens" default:"64" allow:"[1, inf)"`
-	// Accepted share of items that a model cannot answer.
-	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1]"`
+	// Accepted items that a model cannot answer: below 1 a share, from 1 on a number.
+	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
 
 // Runner is the section of the same name; docs/runners.md tells more.

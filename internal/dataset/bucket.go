@@ -108,20 +108,25 @@ func (s *bucketStore) readError(key string, err error) error {
 
 // List implements Store.
 func (s *bucketStore) List(ctx context.Context, prefix string) ([]string, error) {
-	var keys []string
-	objects := s.bucket.List(&blob.ListOptions{Prefix: s.prefix + prefix})
+	return keysOf(s.Objects(ctx, prefix))
+}
+
+// Objects implements Store.
+func (s *bucketStore) Objects(ctx context.Context, prefix string) ([]Object, error) {
+	var objects []Object
+	list := s.bucket.List(&blob.ListOptions{Prefix: s.prefix + prefix})
 	for {
-		object, err := objects.Next(ctx)
+		object, err := list.Next(ctx)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return nil, fmt.Errorf("listing %s: %w", s.name(prefix), oneLine(err))
 		}
-		keys = append(keys, strings.TrimPrefix(object.Key, s.prefix))
+		objects = append(objects, Object{Key: strings.TrimPrefix(object.Key, s.prefix), Bytes: object.Size, Modified: object.ModTime})
 	}
-	slices.Sort(keys)
-	return keys, nil
+	slices.SortFunc(objects, func(a, b Object) int { return strings.Compare(a.Key, b.Key) })
+	return objects, nil
 }
 
 // Exists implements Store.

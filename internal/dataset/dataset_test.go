@@ -110,7 +110,7 @@ func TestRejects(t *testing.T) {
 		if !errors.As(err, &over) || over.Rejects != 1 || over.Records != 4 {
 			t.Fatalf("error %v", err)
 		}
-		fails(t, err, "prompts: 1 of 4 records were rejected, max_rejects allows a share of 0.2; first: bad_messages no id: p.jsonl:4: messages: is empty (all in prompts/rejected)")
+		fails(t, err, "prompts: 1 of 4 records were rejected, max_rejects allows a share of 0.2: bad_messages 1; first: bad_messages no id: p.jsonl:4: messages: is empty (all in prompts/rejected)")
 		if keys, err := s.List(ctx, "prompts/_MANIFEST"); err != nil || len(keys) != 0 {
 			t.Errorf("manifests %v, %v", keys, err)
 		}
@@ -208,9 +208,13 @@ func TestCheckTokenizers(t *testing.T) {
 }
 
 func TestPartNumber(t *testing.T) {
-	for file, want := range map[string]int{"part-000012.parquet": 12, "part-1234567.parquet": 1234567, "part-12.parquet": -1, "part--00001.parquet": -1, "x": -1, "part-000012.parquet.tmp": -1} {
-		if n, ok := partNumber(file); ok != (want >= 0) || ok && n != want {
-			t.Errorf("%s: %d, %v", file, n, ok)
+	for file, want := range map[string][2]int{
+		"part-000012.parquet": {12, 1}, "part-1234567.parquet": {1234567, 1}, "part-000012.r2.parquet": {12, 2}, "part-000000.r17.parquet": {0, 17},
+		"part-12.parquet": {}, "part--00001.parquet": {}, "x": {}, "part-000012.parquet.tmp": {}, "part-000012.r1.parquet": {}, "part-000012.r02.parquet": {}, "part-000012.rx.parquet": {},
+	} {
+		n, revision, ok := partNumber(file)
+		if ok != (want[1] > 0) || ok && [2]int{n, revision} != want {
+			t.Errorf("%s: %d, %d, %v", file, n, revision, ok)
 		}
 	}
 }

@@ -137,11 +137,12 @@ func Names(ctx context.Context, s Store, prefix string) ([]string, error) {
 	}
 	var names []string
 	for _, key := range keys {
-		if name, ok := strings.CutSuffix(key, "/"+headerFile); ok {
-			names = append(names, name)
+		at := strings.LastIndexByte(key, '/')
+		if _, ok := headerRevision(key[at+1:]); ok && at > 0 {
+			names = append(names, key[:at])
 		}
 	}
-	return names, nil
+	return slices.Compact(names), nil
 }
 
 // RejectedName is the dataset's folder of rejected rows, parts like its own.
@@ -149,7 +150,7 @@ func (d *Dataset) RejectedName() string { return d.name + "/" + rejectedFolder }
 
 // Data reads a part's file as it is; a file without a checksum's agreement comes with an error that says so.
 func (d *Dataset) Data(ctx context.Context, part int) ([]byte, error) {
-	key, info := d.name+"/"+PartName(part), d.Manifest.Parts[part]
+	key, info := d.Key(part), d.Manifest.Parts[part]
 	data, err := d.store.Read(ctx, key)
 	if err != nil {
 		return nil, err
@@ -170,7 +171,7 @@ func (d *Dataset) CheckRejected(ctx context.Context, footers []Footer) error {
 		return err
 	}
 	for part, f := range footers {
-		key := d.RejectedName() + "/" + PartName(part)
+		key := d.RejectedName() + "/" + d.Manifest.Parts[part].File
 		at := slices.Index(keys, key)
 		if len(f.Rejects) == 0 {
 			continue
@@ -197,13 +198,13 @@ func (d *Dataset) CheckRejected(ctx context.Context, footers []Footer) error {
 	return nil
 }
 
-// Surplus lists parts that are there and not in the manifest.
+// Surplus lists parts' files that are there and not in the manifest, those of an unfinished revision aside.
 func (d *Dataset) Surplus(ctx context.Context) ([]string, error) {
-	there, err := FinishedParts(ctx, d.store, d.name)
+	st, err := Look(ctx, d.store, d.name)
 	var out []string
-	for part := range there {
-		if part >= d.Parts() {
-			out = append(out, PartName(part))
+	for file := range st.parts {
+		if !st.lists(file) && file.revision <= d.Header.revision() {
+			out = append(out, PartFile(file.part, file.revision))
 		}
 	}
 	slices.Sort(out)

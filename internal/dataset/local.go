@@ -35,8 +35,45 @@ func (s *localStore) Create(ctx context.Context, key string, data []byte) error 
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	if err := s.create(ctx, key, data); err != nil {
+	err := s.create(ctx, key, data)
+	for range 2 {
+		if errors.Is(err, errTidied) {
+			err = s.create(ctx, key, data)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("writing %s: %w", s.path(key), explain(err))
+	}
+	return nil
+}
+
+// errTidied says that Tidy of another process took a temporary file for a left one before it was locked.
+var errTidied = errors.New("the temporary file was removed")
+
+// Tidy removes files that killed processes left half-written in the store's temporary folder. A file that is being
+// written is locked by its process, and a lock ends with its process.
+func Tidy(s Store) error {
+	local, ok := s.(*localStore)
+	if !ok {
+		return nil // an object store drops unfinished uploads itself
+	}
+	folder := filepath.Join(local.dir, temporary)
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("tidying: %w", err)
+	}
+	for _, entry := range entries {
+		path := filepath.Join(folder, entry.Name())
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			continue // gone, or not ours to remove
+		}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			err = os.Remove(path)
+		}
+		if err = errors.Join(err, f.Close()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("tidying: %w", err)
+		}
 	}
 	return nil
 }
@@ -56,15 +93,21 @@ func (s *localStore) create(ctx context.Context, key string, data []byte) error 
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(temp) }() // a file left behind is never read
+	defer func() { _ = os.Remove(temp) }()          // a file left behind is never read
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX) // where there are no locks, Tidy finds none either and removes nothing
 	if err := s.fill(f, data); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	if err := errors.Join(f.Close(), ctx.Err()); err != nil {
-		return err
+	err = ctx.Err()
+	if err == nil {
+		err = os.Link(temp, final) // while it is locked
 	}
-	err = os.Link(temp, final)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errTidied
 	case errors.Is(err, fs.ErrExist):
 		return ErrExists
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EMLINK):
@@ -109,13 +152,20 @@ func (s *localStore) Read(ctx context.Context, key string) ([]byte, error) {
 
 // List implements Store.
 func (s *localStore) List(ctx context.Context, prefix string) ([]string, error) {
-	var keys []string
+	return keysOf(s.Objects(ctx, prefix))
+}
+
+// Objects implements Store. A file that goes while the folder is read is left out.
+func (s *localStore) Objects(ctx context.Context, prefix string) ([]Object, error) {
+	var objects []Object
 	start := s.dir
 	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
 		start = s.path(prefix[:i])
 	}
 	err := filepath.WalkDir(start, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 		relative, err := filepath.Rel(s.dir, path)
@@ -127,15 +177,21 @@ func (s *localStore) List(ctx context.Context, prefix string) ([]string, error) 
 		case entry.IsDir() && entry.Name() == temporary:
 			return filepath.SkipDir
 		case !entry.IsDir() && strings.HasPrefix(key, prefix):
-			keys = append(keys, key)
+			info, err := entry.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			objects = append(objects, Object{Key: key, Bytes: info.Size(), Modified: info.ModTime()})
 		}
 		return ctx.Err()
 	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return nil, fmt.Errorf("listing %s: %w", s.path(prefix), err)
 	}
-	slices.Sort(keys)
-	return keys, nil
+	slices.SortFunc(objects, func(a, b Object) int { return strings.Compare(a.Key, b.Key) })
+	return objects, nil
 }
 
 // Exists implements Store.

@@ -14,18 +14,19 @@ import (
 	"github.com/profuser/profuser/schemas"
 )
 
-const (
-	manifestPrefix = "_MANIFEST-"
-	manifestSuffix = ".json"
-)
+const manifestPrefix = "_MANIFEST-"
 
 // Manifest commits a dataset: what is in it, with checksums. The highest valid number counts.
 type Manifest struct {
 	// Number is the manifest's own, from 1.
 	Number int `json:"number"`
-	// Schema and ConfigDigest repeat the header's.
-	Schema       string `json:"schema"`
-	ConfigDigest string `json:"config_digest"`
+	// Revision is that of the header it belongs to, 0 for the first; Reason says why parts were made again, "" if none were.
+	Revision int    `json:"revision,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	// Schema, ConfigDigest and Depends repeat the header's.
+	Schema       string            `json:"schema"`
+	ConfigDigest string            `json:"config_digest"`
+	Depends      map[string]string `json:"depends,omitempty"`
 	// Rows, Rejects and Bytes are sums over the parts.
 	Rows    int64 `json:"rows"`
 	Rejects int64 `json:"rejects"`
@@ -48,13 +49,17 @@ type PartInfo struct {
 	Rejects int64  `json:"rejects"`
 	Bytes   int64  `json:"bytes"`
 	SHA256  string `json:"sha256"`
+	// Inputs is the InputsDigest of the parts that it was made from, "" for a part made from an input file.
+	Inputs string `json:"inputs,omitempty"`
 }
 
-// InputFile is one input file and the parts it became.
+// InputFile is one input file, or what was appended to one, and the parts it became.
 type InputFile struct {
 	// Path is the file as configured.
 	Path string `json:"path"`
-	// Bytes is its size, SHA256 the hex digest of its bytes.
+	// Offset is where its bytes begin in the file: above 0 for what was appended to a file that became parts before.
+	Offset int64 `json:"offset,omitempty"`
+	// Bytes counts them, SHA256 is their hex digest.
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
 	// FirstPart is the number of its first part, Parts how many it has.
@@ -69,8 +74,8 @@ func (m *Manifest) valid(number int) error {
 	}
 	var rows, size int64
 	for i, part := range m.Parts {
-		if part.Part != i || part.File != PartName(i) || len(part.SHA256) != 64 {
-			return fmt.Errorf("its entry %d is not %s with a checksum", i, PartName(i))
+		if n, _, ok := partNumber(part.File); part.Part != i || n != i || !ok || len(part.SHA256) != 64 {
+			return fmt.Errorf("its entry %d is not %s, or one of its revisions, with a checksum", i, PartName(i))
 		}
 		rows += part.Rows
 		size += part.Bytes
@@ -81,23 +86,34 @@ func (m *Manifest) valid(number int) error {
 	return nil
 }
 
+// manifestName is the file of a manifest.
+func manifestName(number int) string {
+	return fmt.Sprintf("%s%06d%s", manifestPrefix, number, jsonSuffix)
+}
+
 // writeManifest gives m the next number and creates it, unless the newest says the same.
 func writeManifest(ctx context.Context, s Store, name string, m Manifest) (Manifest, error) {
 	for {
-		newest, highest, err := newestManifest(ctx, s, name)
+		keys, err := s.List(ctx, name+"/"+manifestPrefix)
+		if err != nil {
+			return Manifest{}, err
+		}
+		newest, highest, err := newestManifest(ctx, s, name, keys)
 		if err != nil && !errors.Is(err, errNoManifest) {
 			return Manifest{}, err
 		}
-		m.Number = newest.Number
-		if m.Number > 0 && reflect.DeepEqual(m, newest) {
-			return newest, nil
+		if same := m; newest.Number > 0 {
+			same.Number, same.Reason = newest.Number, newest.Reason
+			if reflect.DeepEqual(same, newest) {
+				return newest, nil
+			}
 		}
 		m.Number = highest + 1
 		data, err := json.MarshalIndent(m, "", " ")
 		if err != nil {
 			return Manifest{}, err
 		}
-		err = s.Create(ctx, fmt.Sprintf("%s/%s%06d%s", name, manifestPrefix, m.Number, manifestSuffix), append(data, '\n'))
+		err = s.Create(ctx, name+"/"+manifestName(m.Number), append(data, '\n'))
 		if !errors.Is(err, ErrExists) {
 			return m, err
 		}
@@ -105,14 +121,10 @@ func writeManifest(ctx context.Context, s Store, name string, m Manifest) (Manif
 	}
 }
 
-var errNoManifest = errors.New("no valid manifest (" + manifestPrefix + "000001" + manifestSuffix + "): the step that writes it has not finished; run it again")
+var errNoManifest = errors.New("no valid manifest (" + manifestPrefix + "000001" + jsonSuffix + "): the step that writes it has not finished; run it again")
 
-// newestManifest returns the valid manifest with the highest number, and the highest number of any.
-func newestManifest(ctx context.Context, s Store, name string) (m Manifest, highest int, err error) {
-	keys, err := s.List(ctx, name+"/"+manifestPrefix)
-	if err != nil {
-		return m, 0, err
-	}
+// newestManifest returns the valid manifest with the highest number, and the highest number of any, among sorted keys.
+func newestManifest(ctx context.Context, s Store, name string, keys []string) (m Manifest, highest int, err error) {
 	var faults []string
 	for _, key := range slices.Backward(keys) {
 		file := strings.TrimPrefix(key, name+"/")
@@ -155,23 +167,36 @@ type Dataset struct {
 // Open opens a committed dataset. A missing header or manifest, or a schema that this build cannot read, is an error
 // that names it.
 func Open(ctx context.Context, s Store, name string) (*Dataset, error) {
-	d := &Dataset{store: s, name: name}
-	var err error
-	if d.Header, err = readHeader(ctx, s, name); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%s is missing: no step has begun it (%w)", headerFile, fs.ErrNotExist)
+	keys, err := s.List(ctx, name+"/_")
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, s, name, keys)
+}
+
+// open opens a dataset whose folder has headers and manifests with these keys, sorted.
+func open(ctx context.Context, s Store, name string, keys []string) (d *Dataset, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("opening dataset %s in %s: %w", name, s.URL(), err)
 		}
-		return nil, fmt.Errorf("opening dataset %s in %s: %w", name, s.URL(), err)
+	}()
+	if newestRevision(name, keys) == 0 {
+		return nil, fmt.Errorf("%s is missing: no step has begun it (%w)", headerFile, fs.ErrNotExist)
+	}
+	d = &Dataset{store: s, name: name}
+	if d.Manifest, _, err = newestManifest(ctx, s, name, keys); err != nil {
+		return nil, err
+	}
+	if d.Header, err = readHeader(ctx, s, name, d.Manifest.Revision); err != nil {
+		return nil, err
 	}
 	if err = schemas.CheckReadable(d.Header.Schema); err != nil {
-		return nil, fmt.Errorf("opening dataset %s in %s: %w", name, s.URL(), err)
-	}
-	if d.Manifest, _, err = newestManifest(ctx, s, name); err != nil {
-		return nil, fmt.Errorf("opening dataset %s in %s: %w", name, s.URL(), err)
+		return nil, err
 	}
 	if d.Manifest.Schema != d.Header.Schema || d.Manifest.ConfigDigest != d.Header.ConfigDigest {
-		return nil, fmt.Errorf("opening dataset %s in %s: the manifest is of %s with configuration digest %q, the header of %s with %q",
-			name, s.URL(), d.Manifest.Schema, d.Manifest.ConfigDigest, d.Header.Schema, d.Header.ConfigDigest)
+		return nil, fmt.Errorf("the manifest is of %s with configuration digest %q, the header of %s with %q",
+			d.Manifest.Schema, d.Manifest.ConfigDigest, d.Header.Schema, d.Header.ConfigDigest)
 	}
 	return d, nil
 }
@@ -182,7 +207,11 @@ func (d *Dataset) Name() string { return d.name }
 // Parts returns the number of parts.
 func (d *Dataset) Parts() int { return len(d.Manifest.Parts) }
 
-// Input names a part with its checksum, for the footer of a part that is made from it.
+// Key returns the key of a part's file, which is another one after the part was made again.
+func (d *Dataset) Key(part int) string { return d.name + "/" + d.Manifest.Parts[part].File }
+
+// Input names a part with its checksum, for the footer of a part that is made from it. The path is the part's, whichever
+// file holds it, so that what is made from it does not depend on how often it was made.
 func (d *Dataset) Input(part int) Input {
 	return Input{Path: d.name + "/" + PartName(part), SHA256: d.Manifest.Parts[part].SHA256}
 }
@@ -210,7 +239,7 @@ func Rows[T any](ctx context.Context, d *Dataset, part int) ([]T, Footer, error)
 	if part < 0 || part >= d.Parts() {
 		return nil, Footer{}, fmt.Errorf("dataset %s has the parts 0 to %d, not %d", d.name, d.Parts()-1, part)
 	}
-	key, info := d.name+"/"+PartName(part), d.Manifest.Parts[part]
+	key, info := d.Key(part), d.Manifest.Parts[part]
 	data, err := d.store.Read(ctx, key)
 	if err != nil {
 		return nil, Footer{}, err
@@ -224,4 +253,10 @@ func Rows[T any](ctx context.Context, d *Dataset, part int) ([]T, Footer, error)
 		return nil, f, fmt.Errorf("%s in %s: %w", key, d.store.URL(), err)
 	}
 	return rows, f, nil
+}
+
+// Footer reads the footer of a part.
+func (d *Dataset) Footer(ctx context.Context, part int) (Footer, error) {
+	f, _, err := footerAt(ctx, d.store, d.Key(part))
+	return f, err
 }

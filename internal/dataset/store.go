@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 )
 
 // ErrExists says that a key was created before, by this process or another; what is there is left as it is.
@@ -21,12 +22,33 @@ type Store interface {
 	Read(ctx context.Context, key string) ([]byte, error)
 	// List returns the keys that begin with prefix, at any depth, sorted.
 	List(ctx context.Context, prefix string) ([]string, error)
+	// Objects is List with what one listing tells of each object.
+	Objects(ctx context.Context, prefix string) ([]Object, error)
 	// Exists says whether the key is there.
 	Exists(ctx context.Context, key string) (bool, error)
 	// Remove deletes an object; a missing one is no error.
 	Remove(ctx context.Context, key string) error
 	// URL is the root, as given to OpenStore.
 	URL() string
+}
+
+// Object is one object of a listing.
+type Object struct {
+	// Key is its name.
+	Key string
+	// Bytes is its size.
+	Bytes int64
+	// Modified is when it was written, by the store's clock.
+	Modified time.Time
+}
+
+// keysOf are the keys of objects.
+func keysOf(objects []Object, err error) ([]string, error) {
+	var keys []string
+	for _, o := range objects {
+		keys = append(keys, o.Key)
+	}
+	return keys, err
 }
 
 // opener is a Store that reads pieces of an object.

@@ -93,11 +93,11 @@ func (p *page) dataset(ctx context.Context, s dataset.Store, name string, rows i
 		if data == nil {
 			return err
 		} else if err != nil {
-			p.line("  %s %v", dataset.PartName(part), err)
+			p.line("  %s %v", d.Manifest.Parts[part].File, err)
 		}
 		one, err := dataset.Describe(data)
 		if err != nil {
-			return fmt.Errorf("%s/%s: %w", name, dataset.PartName(part), err)
+			return fmt.Errorf("%s: %w", d.Key(part), err)
 		}
 		all = sum(all, one)
 		if first == nil {

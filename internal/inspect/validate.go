@@ -112,7 +112,7 @@ func (v *validation) dataset(ctx context.Context, name string) error {
 			v.More = true
 			return nil
 		}
-		key := name + "/" + dataset.PartName(part)
+		key := d.Key(part)
 		data, err := d.Data(ctx, part)
 		if err != nil && (data == nil || v.o.Checksums) {
 			v.fault(key, err)

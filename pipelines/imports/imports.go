@@ -36,7 +36,7 @@ func Responses(ctx context.Context, c *config.Config, r *pipelines.Run, source s
 	step := imported.ResponsesStep{
 		Source: w.Model, Files: files, Prompts: w.Prompts, Output: w.Output, Footer: w.Footer, Samples: c.Generate.Samples, Truncate: w.Truncate,
 	}
-	return r.Fill(ctx, w, nil, c.Generate.MaxRejects, func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
+	return r.Fill(ctx, w, c.Generate.MaxRejects, func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 		return imported.Responses(s, step, url, open, parts)
 	})
 }
@@ -62,7 +62,7 @@ func Scores(ctx context.Context, c *config.Config, r *pipelines.Run, judge strin
 	if err := claim(ctx, r.Store(), w.Output, files); err != nil {
 		return err
 	}
-	return r.Fill(ctx, w, step.Generations, c.Reward.MaxRejects, func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
+	return r.Fill(ctx, w, c.Reward.MaxRejects, func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 		return imported.Scores(s, step, url, open, parts)
 	})
 }

@@ -27,7 +27,7 @@ func count(url string, parts int, s fuse.Step) error {
 		numbers[k] = k
 	}
 	p, scope := beam.NewPipelineWithRoot()
-	fuse.Counts(scope, s, url, sink.Numbers(scope, numbers))
+	fuse.Counts(scope, s, url, sink.Numbers(scope, numbers, 1))
 	return ptest.Run(p)
 }
 

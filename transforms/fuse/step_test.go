@@ -95,7 +95,7 @@ func run(ctx context.Context, url string, parts int, s fuse.Step) error {
 		numbers[k] = k
 	}
 	p, scope := beam.NewPipelineWithRoot()
-	fuse.Statistics(scope, s, url, sink.Numbers(scope, numbers))
+	fuse.Statistics(scope, s, url, sink.Numbers(scope, numbers, 1))
 	if err := ptest.Run(p); err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func ExampleStatistics() {
 		return
 	}
 	p, scope := beam.NewPipelineWithRoot()
-	fuse.Statistics(scope, step(), url, sink.Numbers(scope, []int{0, 1}))
+	fuse.Statistics(scope, step(), url, sink.Numbers(scope, []int{0, 1}, 1))
 	if err := ptest.Run(p); err != nil {
 		fmt.Println(err)
 		return

@@ -15,23 +15,22 @@ func init() {
 	register.Iter1[Done]()
 }
 
-// Commit writes the manifests of datasets of parts parts each when all parts are done: PCollection<Done> -> nothing.
-// More rejects than max, a share, are no error here: rejected/ is derived and no manifest is written, which tells the
-// job's caller, who calls dataset.Commit to learn why.
-func Commit(s beam.Scope, url string, datasets []string, parts int, max float64, done beam.PCollection) {
+// Commit writes the manifests of datasets when all parts are done: PCollection<Done> -> nothing. More rejects than
+// options allow are no error here: rejected/ is derived and no manifest is written, which tells the job's caller, who
+// calls dataset.Commit to learn why.
+func Commit(s beam.Scope, url string, datasets []string, options dataset.CommitOptions, done beam.PCollection) {
 	s = s.Scope("sink.Commit")
 	grouped := beam.GroupByKey(s, beam.ParDo(s, keyByStep, done))
-	beam.ParDo0(s, &commitFn{Store: url, Datasets: datasets, Parts: parts, MaxRejects: max}, grouped)
+	beam.ParDo0(s, &commitFn{Store: url, Datasets: datasets, Options: options}, grouped)
 }
 
 func keyByStep(d Done) (string, Done) { return d.Step, d }
 
 // commitFn runs once, after the last part.
 type commitFn struct {
-	Store      string
-	Datasets   []string
-	Parts      int
-	MaxRejects float64
+	Store    string
+	Datasets []string
+	Options  dataset.CommitOptions
 }
 
 // ProcessElement commits each dataset.
@@ -46,7 +45,7 @@ func (f *commitFn) ProcessElement(ctx context.Context, _ string, done func(*Done
 	}
 	for _, name := range f.Datasets {
 		var over *dataset.RejectsError
-		_, err := dataset.Commit(ctx, store, name, dataset.CommitOptions{Parts: f.Parts, MaxRejects: f.MaxRejects})
+		_, err := dataset.Commit(ctx, store, name, f.Options)
 		if err != nil && !errors.As(err, &over) {
 			return Fault(err)
 		}

@@ -12,6 +12,8 @@ import (
 type Part struct {
 	// Number is the part's, from 0.
 	Number int64
+	// Revision is the one that its files belong to; 0 and 1 are the first.
+	Revision int64
 	// Of is how many parts the job makes.
 	Of int64
 }
@@ -37,15 +39,17 @@ func init() {
 	register.Emitter1[Part]()
 }
 
-// Numbers -> PCollection<Part>: each part number once, spread over the workers.
-func Numbers(s beam.Scope, numbers []int) beam.PCollection {
+// Numbers -> PCollection<Part>: each part number once, spread over the workers; revision is the one that the parts' files
+// belong to, 1 for datasets made for the first time.
+func Numbers(s beam.Scope, numbers []int, revision int) beam.PCollection {
 	s = s.Scope("sink.Numbers")
-	return beam.Reshuffle(s, beam.ParDo(s, &numbersFn{Ranges: Ranges(numbers)}, beam.Impulse(s)))
+	return beam.Reshuffle(s, beam.ParDo(s, &numbersFn{Ranges: Ranges(numbers), Revision: int64(revision)}, beam.Impulse(s)))
 }
 
 // numbersFn emits the numbers on the worker: a graph that lists them would be large.
 type numbersFn struct {
-	Ranges []Range
+	Ranges   []Range
+	Revision int64
 }
 
 // ProcessElement emits every number.
@@ -56,7 +60,7 @@ func (f *numbersFn) ProcessElement(_ context.Context, _ []byte, emit func(Part))
 	}
 	for _, r := range f.Ranges {
 		for n := r.From; n < r.To; n++ {
-			emit(Part{Number: int64(n), Of: all})
+			emit(Part{Number: int64(n), Revision: f.Revision, Of: all})
 		}
 	}
 }

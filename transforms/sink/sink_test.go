@@ -49,8 +49,8 @@ func (n numbers) Make(_ context.Context, _ *sink.Inputs, part int, counts *tally
 
 func run(url string, bad int, parts ...int) (beam.PipelineResult, error) {
 	p, s := beam.NewPipelineWithRoot()
-	done := sink.Write(s, numbers{BadPart: bad}, url, 4, sink.Numbers(s, parts))
-	sink.Commit(s, url, []string{"prompts"}, 7, 0, done)
+	done := sink.Write(s, numbers{BadPart: bad}, url, 4, sink.Numbers(s, parts, 1))
+	sink.Commit(s, url, []string{"prompts"}, dataset.CommitOptions{Parts: 7}, done)
 	return ptest.RunWithMetrics(p)
 }
 

@@ -76,7 +76,9 @@ func (f *partFn[S]) StartBundle(ctx context.Context, _ func(Done)) error {
 // parts: while FinishBundle waits, the SDK does not report counters.
 func (f *partFn[S]) ProcessElement(ctx context.Context, p Part, emit func(Done)) error {
 	out := f.out(ctx, emit)
-	err := f.window.Go(func(ctx context.Context) (Done, error) { return f.part(ctx, int(p.Number)) }, out)
+	err := f.window.Go(func(ctx context.Context) (Done, error) {
+		return f.part(ctx, int(p.Number), dataset.PartFile(int(p.Number), int(p.Revision)))
+	}, out)
 	if f.begun++; err == nil && f.begun == p.Of {
 		err = f.window.Wait(out)
 	}
@@ -96,14 +98,14 @@ func (f *partFn[S]) out(ctx context.Context, emit func(Done)) func(Done) error {
 	}
 }
 
-// part makes the files of one part that are not there yet.
-func (f *partFn[S]) part(ctx context.Context, n int) (Done, error) {
+// part makes the files of one part that are not there yet; file is their name in each dataset.
+func (f *partFn[S]) part(ctx context.Context, n int, file string) (Done, error) {
 	done := Done{Step: f.Step.Name(), Number: int64(n)}
 	names := f.Step.Datasets()
 	missing := make([]bool, len(names))
 	done.Skipped = true
 	for i, name := range names {
-		there, err := f.store.Exists(ctx, name+"/"+dataset.PartName(n))
+		there, err := f.store.Exists(ctx, name+"/"+file)
 		if err != nil {
 			return done, fmt.Errorf("%s part %d: %w", f.Step.Name(), n, err)
 		}
@@ -121,8 +123,7 @@ func (f *partFn[S]) part(ctx context.Context, n int) (Done, error) {
 		if !missing[i] {
 			continue
 		}
-		key := name + "/" + dataset.PartName(n)
-		if err := f.store.Create(ctx, key, files[i]); err != nil && !errors.Is(err, dataset.ErrExists) {
+		if err := f.store.Create(ctx, name+"/"+file, files[i]); err != nil && !errors.Is(err, dataset.ErrExists) {
 			return done, fmt.Errorf("%s part %d: %w", f.Step.Name(), n, err)
 		}
 	}

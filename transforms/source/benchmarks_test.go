@@ -145,11 +145,11 @@ func TestParquetInput(t *testing.T) {
 		if err := CheckInput(t.Context(), path); err != nil {
 			t.Fatal(err)
 		}
-		x, err := readIndex(t.Context(), 0, path, 2)
-		if err != nil || len(x.Chunks) != 2 {
-			t.Fatalf("%d chunks, %v", len(x.Chunks), err)
+		x, err := readIndex(t.Context(), 0, path, nil, 2)
+		if err != nil || len(x.Pieces[0].Chunks) != 2 {
+			t.Fatalf("%d chunks, %v", len(x.Pieces[0].Chunks), err)
 		}
-		for k, c := range x.Chunks {
+		for k, c := range x.Pieces[0].Chunks {
 			if c.Line != int64(2*k+1) {
 				t.Errorf("chunk %d begins at row %d", k, c.Line)
 			}

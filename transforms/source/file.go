@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,12 +29,15 @@ type Chunk struct {
 	Line int64
 }
 
-// index is what one reading of a file found.
+// index is what one reading of a file found: its pieces, those that became parts before and the rest.
 type index struct {
 	File   int
-	Path   string
-	Bytes  int64
-	SHA256 string
+	Pieces []piece
+}
+
+// piece is a stretch of a file: all of it, or what was there at one time.
+type piece struct {
+	dataset.InputFile
 	Chunks []Chunk
 }
 
@@ -95,53 +96,69 @@ func isParquet(r io.ReaderAt) bool {
 	return err == nil && string(magic) == "PAR1"
 }
 
-// readIndex reads a whole file once: its digest, and where each run of partRows rows begins. Blank lines are no rows.
-func readIndex(ctx context.Context, number int, file string, partRows int) (index, error) {
-	x := index{File: number, Path: file}
+// readIndex reads a whole file once: the digest of each piece, and where each run of partRows rows begins. The pieces that
+// are known come first; what follows is the last. Blank lines are no rows.
+func readIndex(ctx context.Context, number int, file string, known []dataset.InputFile, partRows int) (index, error) {
+	x := index{File: number}
 	r, size, done, err := openInput(ctx, file)
 	if err != nil {
 		return x, fmt.Errorf("input file: %w", err)
 	}
-	hash := sha256.New()
-	x.Bytes = size
+	var cuts []dataset.InputFile
 	if isParquet(r) {
-		err = x.parquet(r, hash, int64(partRows))
+		cuts, err = x.parquet(ctx, r, size, file, known, int64(partRows))
 	} else {
-		err = x.lines(ctx, r, hash, partRows)
+		cuts, err = x.lines(ctx, r, size, file, known, partRows)
 	}
-	x.SHA256 = hex.EncodeToString(hash.Sum(nil))
 	if err = errors.Join(err, done()); err != nil {
 		return x, fmt.Errorf("input file %s: %w", file, err)
+	}
+	for len(x.Pieces) < len(cuts) {
+		x.Pieces = append(x.Pieces, piece{})
+	}
+	for i, c := range cuts {
+		c.Path, c.Parts = file, len(x.Pieces[i].Chunks)
+		x.Pieces[i].InputFile = c
 	}
 	return x, nil
 }
 
-// parquet cuts a Parquet file into chunks.
-func (x *index) parquet(r io.ReaderAt, hash io.Writer, partRows int64) error {
-	if _, err := io.Copy(hash, io.NewSectionReader(r, 0, x.Bytes)); err != nil {
-		return err
+// parquet cuts a Parquet file, which is one piece, into chunks.
+func (x *index) parquet(ctx context.Context, r io.ReaderAt, size int64, file string, known []dataset.InputFile, partRows int64) ([]dataset.InputFile, error) {
+	cuts, err := eachPiece(ctx, r, size, known, nil)
+	if err == nil && len(cuts) != 1 {
+		err = errors.New("it is not what it was, and a Parquet file cannot grow")
 	}
-	rows, err := dataset.AnyCount(r, x.Bytes)
+	if err != nil {
+		return cuts, err
+	}
+	rows, err := dataset.AnyCount(r, size)
+	var p piece
 	for from := int64(0); from < rows; from += partRows {
-		x.Chunks = append(x.Chunks, Chunk{Path: x.Path, Parquet: true, Offset: from, End: min(from+partRows, rows), Line: from + 1})
+		p.Chunks = append(p.Chunks, Chunk{Path: file, Parquet: true, Offset: from, End: min(from+partRows, rows), Line: from + 1})
 	}
-	return err
+	x.Pieces = append(x.Pieces, p)
+	return cuts, err
 }
 
-// lines cuts a file of JSON lines into chunks.
-func (x *index) lines(ctx context.Context, r io.ReaderAt, hash io.Writer, partRows int) error {
-	rows := 0
-	return eachLine(ctx, io.TeeReader(io.NewSectionReader(r, 0, x.Bytes), hash), func(line []byte, offset, number int64) error {
-		end := offset + int64(len(line))
-		if len(bytes.TrimSpace(line)) == 0 {
-			return nil
+// lines cuts a file of JSON lines into chunks, by piece.
+func (x *index) lines(ctx context.Context, r io.ReaderAt, size int64, file string, known []dataset.InputFile, partRows int) ([]dataset.InputFile, error) {
+	rows, line := 0, int64(0)
+	return eachPiece(ctx, r, size, known, func(i int, text []byte, offset int64) {
+		line++
+		for len(x.Pieces) <= i {
+			x.Pieces = append(x.Pieces, piece{})
+			rows = 0
 		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			return
+		}
+		chunks := &x.Pieces[i].Chunks
 		if rows%partRows == 0 {
-			x.Chunks = append(x.Chunks, Chunk{Path: x.Path, Offset: offset, Line: number})
+			*chunks = append(*chunks, Chunk{Path: file, Offset: offset, Line: line})
 		}
 		rows++
-		x.Chunks[len(x.Chunks)-1].End = end
-		return nil
+		(*chunks)[len(*chunks)-1].End = offset + int64(len(text))
 	})
 }
 

@@ -1,11 +1,11 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -27,31 +27,59 @@ type file struct {
 	Path   string
 }
 
-// FilesName is the object, in the dataset's folder, that lists the input files and the parts they became. It is
-// written once the parts are numbered, only if absent.
-const FilesName = "_FILES.json"
+// FilesName is the object, in the dataset's folder, that lists the input files and the parts they became: the number-th
+// list, from 1, of a revision. It is written once the parts are numbered, only if absent: _FILES.json, _FILES-000002.json
+// when files were added, _FILES.r2.json when the prompts are made again.
+func FilesName(revision, number int) string {
+	name := filesPrefix
+	if revision > 1 {
+		name += fmt.Sprintf(".r%d", revision)
+	}
+	if number > 1 {
+		name += fmt.Sprintf("-%06d", number)
+	}
+	return name + ".json"
+}
 
-// Files returns what the input files of a dataset became.
-func Files(ctx context.Context, s dataset.Store, name string) ([]dataset.InputFile, error) {
-	data, err := s.Read(ctx, name+"/"+FilesName)
+const filesPrefix = "_FILES"
+
+// Files returns what the input files of a revision of a dataset became, by its newest list, and that list's number; 0
+// without one.
+func Files(ctx context.Context, s dataset.Store, name string, revision int) (files []dataset.InputFile, number int, err error) {
+	keys, err := s.List(ctx, name+"/"+filesPrefix)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var files []dataset.InputFile
+	for slices.Contains(keys, name+"/"+FilesName(revision, number+1)) {
+		number++
+	}
+	if number == 0 {
+		return nil, 0, nil
+	}
+	key := name + "/" + FilesName(revision, number)
+	data, err := s.Read(ctx, key)
+	if err != nil {
+		return nil, 0, err
+	}
 	if err := json.Unmarshal(data, &files); err != nil {
-		return nil, fmt.Errorf("%s/%s is damaged: %w", name, FilesName, err)
+		return nil, 0, fmt.Errorf("%s is damaged: %w", key, err)
 	}
-	return files, nil
+	return files, number, nil
 }
 
 // indexFn reads each file once.
 type indexFn struct {
 	PartRows int
+	Known    [][]dataset.InputFile // by file
 }
 
 // ProcessElement emits the file's index as JSON, under one key.
 func (f *indexFn) ProcessElement(ctx context.Context, in file, emit func(int64, []byte)) error {
-	x, err := readIndex(ctx, int(in.Number), in.Path, f.PartRows)
+	var known []dataset.InputFile
+	if int(in.Number) < len(f.Known) {
+		known = f.Known[in.Number]
+	}
+	x, err := readIndex(ctx, int(in.Number), in.Path, known, f.PartRows)
 	if err != nil {
 		return sink.Fault(err)
 	}
@@ -63,9 +91,12 @@ func (f *indexFn) ProcessElement(ctx context.Context, in file, emit func(int64, 
 	return nil
 }
 
-// numberFn numbers the parts of all files in their order and writes _FILES.json.
+// numberFn numbers the parts of all files and writes the list of files: what is known keeps its numbers, what is new
+// follows in the order of the files.
 type numberFn struct {
 	Store, Output string
+	Revision      int
+	Known         [][]dataset.InputFile
 }
 
 // ProcessElement emits the chunks with their numbers.
@@ -80,19 +111,11 @@ func (f *numberFn) ProcessElement(ctx context.Context, _ int64, indexes func(*[]
 		all = append(all, x)
 	}
 	slices.SortFunc(all, func(a, b index) int { return a.File - b.File })
-	files := make([]dataset.InputFile, len(all))
-	var chunks []Chunk
-	for i, x := range all {
-		files[i] = dataset.InputFile{Path: x.Path, Bytes: x.Bytes, SHA256: x.SHA256, FirstPart: len(chunks), Parts: len(x.Chunks)}
-		for _, c := range x.Chunks {
-			c.Part = int64(len(chunks))
-			chunks = append(chunks, c)
-		}
+	files, chunks, err := number(all, f.Known)
+	if err != nil {
+		return sink.Fault(err)
 	}
-	if len(chunks) == 0 {
-		return sink.Fault(fmt.Errorf("no rows in the %d input files, the first of which is %s", len(all), all[0].Path))
-	}
-	if err := writeFiles(ctx, f.Store, f.Output, files); err != nil {
+	if err := writeFiles(ctx, f.Store, f.Output, f.Revision, files); err != nil {
 		return sink.Fault(err)
 	}
 	for _, c := range chunks {
@@ -101,8 +124,50 @@ func (f *numberFn) ProcessElement(ctx context.Context, _ int64, indexes func(*[]
 	return nil
 }
 
-// writeFiles creates _FILES.json; an older one must say the same.
-func writeFiles(ctx context.Context, url, name string, files []dataset.InputFile) error {
+// number lists the pieces of all files, known ones first, and their chunks with the numbers of their parts.
+func number(all []index, known [][]dataset.InputFile) (files []dataset.InputFile, chunks []Chunk, err error) {
+	next := 0
+	take := func(x index, i, first int) {
+		p := x.Pieces[i]
+		p.FirstPart = first
+		files = append(files, p.InputFile)
+		for k, c := range p.Chunks {
+			c.Part = int64(first + k)
+			chunks = append(chunks, c)
+		}
+		next = max(next, first+p.Parts)
+	}
+	for k, x := range all {
+		for i, p := range x.Pieces {
+			if k >= len(known) || i >= len(known[k]) {
+				break
+			}
+			was := known[k][i]
+			if p.SHA256 != was.SHA256 || p.Parts != was.Parts {
+				return nil, nil, fmt.Errorf("input file %s is not what it was when the run began: put it back and run the same command again", p.Path)
+			}
+			x.Pieces[i].Path = was.Path
+			take(x, i, was.FirstPart)
+		}
+	}
+	slices.SortStableFunc(files, func(a, b dataset.InputFile) int { return cmp.Or(a.FirstPart-b.FirstPart, a.Parts-b.Parts) })
+	for k, x := range all {
+		from := 0
+		if k < len(known) {
+			from = len(known[k])
+		}
+		for i := from; i < len(x.Pieces); i++ {
+			take(x, i, next)
+		}
+	}
+	if len(chunks) == 0 {
+		return nil, nil, fmt.Errorf("no rows in the %d input files, the first of which is %s", len(all), all[0].Pieces[0].Path)
+	}
+	return files, chunks, nil
+}
+
+// writeFiles creates the next list of files, unless the newest says the same; the newest must be how it begins.
+func writeFiles(ctx context.Context, url, name string, revision int, files []dataset.InputFile) error {
 	store, err := dataset.OpenStore(ctx, url)
 	if err != nil {
 		return err
@@ -111,28 +176,20 @@ func writeFiles(ctx context.Context, url, name string, files []dataset.InputFile
 	if err != nil {
 		return err
 	}
-	err = store.Create(ctx, name+"/"+FilesName, append(data, '\n'))
-	if !errors.Is(err, dataset.ErrExists) {
-		return err
-	}
-	old, err := Files(ctx, store, name)
-	if err != nil {
-		return err
-	}
-	return sameFiles(url, name, old, files)
-}
-
-// sameFiles names the first input file that is not what it was when the dataset was begun.
-func sameFiles(url, name string, old, files []dataset.InputFile) error {
-	if reflect.DeepEqual(old, files) {
-		return nil
-	}
-	for i := range min(len(old), len(files)) {
-		if old[i] != files[i] {
-			return fmt.Errorf("input file %s is not what it was (%s, digest %.12s…) when dataset %s in %s was begun: "+
-				"put it back, choose another --out, or remove the folder %s to ingest again", files[i].Path, old[i].Path, old[i].SHA256, name, url, name)
+	for {
+		newest, number, err := Files(ctx, store, name, revision)
+		if err != nil || slices.Equal(newest, files) {
+			return err
+		}
+		for i, old := range newest {
+			if i >= len(files) || files[i] != old {
+				return fmt.Errorf("input file %s (%d bytes, SHA-256 %.12s…) is not what it was when dataset %s in %s was begun: "+
+					"put it back, choose another --out, or make the dataset again with --redo-changed", old.Path, old.Bytes, old.SHA256, name, url)
+			}
+		}
+		err = store.Create(ctx, name+"/"+FilesName(revision, number+1), append(data, '\n'))
+		if !errors.Is(err, dataset.ErrExists) {
+			return err
 		}
 	}
-	return fmt.Errorf("dataset %s in %s was begun with %d input files, this run has %d: put the configuration back, choose another --out, or remove the folder %s to ingest again",
-		name, url, len(old), len(files), name)
 }

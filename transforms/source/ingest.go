@@ -38,10 +38,15 @@ type Step struct {
 	Store, Output string
 	// Footer is what every part says of itself: digests.
 	Footer dataset.Footer
-	// MaxRejects is the largest accepted share of rejected rows; duplicates and contaminated prompts do not count.
+	// MaxRejects is the reject budget, as in dataset.CommitOptions.
 	MaxRejects float64
 	// Benchmarks say which prompts are contaminated.
 	Benchmarks Benchmarks
+	// Revision is the one that is made, 0 and 1 the first. Known are the pieces of each of Files that became parts of it
+	// before (Compare finds them): they keep their numbers. The parts below From are there and are not looked at.
+	Revision int
+	Known    [][]dataset.InputFile
+	From     int
 }
 
 // stepName is the step's name in messages and rejects.
@@ -54,12 +59,12 @@ func Ingest(s beam.Scope, step Step) beam.PCollection {
 	for i, path := range step.Files {
 		files[i] = file{Number: int64(i), Path: path}
 	}
-	indexes := beam.ParDo(s, &indexFn{PartRows: step.PartRows}, beam.Reshuffle(s, beam.CreateList(s, files)))
-	chunks := beam.Reshuffle(s, beam.ParDo(s, &numberFn{Store: step.Store, Output: step.Output}, beam.GroupByKey(s, indexes)))
+	indexes := beam.ParDo(s, &indexFn{PartRows: step.PartRows, Known: step.Known}, beam.Reshuffle(s, beam.CreateList(s, files)))
+	chunks := beam.Reshuffle(s, beam.ParDo(s, &numberFn{Store: step.Store, Output: step.Output, Revision: step.Revision, Known: step.Known}, beam.GroupByKey(s, indexes)))
 	keys := beam.ParDo(s, &keysFn{Columns: step.Columns, Turns: step.Turns}, chunks)
 	marks := beam.ParDo(s, &repeatsFn{}, beam.GroupByKey(s, keys))
 	done := beam.ParDo(s, &writeFn{Step: step}, beam.CoGroupByKey(s, beam.ParDo(s, keyByPart, chunks), marks))
-	commit := &commitFn{Store: step.Store, Output: step.Output, MaxRejects: step.MaxRejects}
+	commit := &commitFn{Store: step.Store, Output: step.Output, Revision: step.Revision, MaxRejects: step.MaxRejects}
 	beam.ParDo0(s, commit, beam.GroupByKey(s, beam.ParDo(s, keyByStep, done)))
 	return done
 }
@@ -93,10 +98,13 @@ func (f *writeFn) ProcessElement(ctx context.Context, part int64, chunks func(*C
 		mark(list, refused)
 	}
 	var counts tally.Tally
-	key := f.Step.Output + "/" + dataset.PartName(int(part))
-	there, err := f.store.Exists(ctx, key)
-	if err != nil {
-		return sink.Fault(err)
+	key := f.Step.Output + "/" + dataset.PartFile(int(part), f.Step.Revision)
+	there := int(part) < f.Step.From
+	if !there {
+		var err error
+		if there, err = f.store.Exists(ctx, key); err != nil {
+			return sink.Fault(err)
+		}
 	}
 	if !there {
 		if err := f.write(ctx, key, chunk, refused, &counts); err != nil {
@@ -172,6 +180,7 @@ func (f *writeFn) write(ctx context.Context, key string, chunk Chunk, refused ma
 // commitFn runs once, after the last part.
 type commitFn struct {
 	Store, Output string
+	Revision      int
 	MaxRejects    float64
 }
 
@@ -185,7 +194,7 @@ func (f *commitFn) ProcessElement(ctx context.Context, _ string, done func(*sink
 	if err != nil {
 		return sink.Fault(err)
 	}
-	_, err = Commit(ctx, store, f.Output, f.MaxRejects)
+	_, err = Commit(ctx, store, f.Output, dataset.CommitOptions{Revision: f.Revision, MaxRejects: f.MaxRejects})
 	var over *dataset.RejectsError
 	if err != nil && !errors.As(err, &over) {
 		return sink.Fault(err)
@@ -193,15 +202,15 @@ func (f *commitFn) ProcessElement(ctx context.Context, _ string, done func(*sink
 	return nil
 }
 
-// Commit writes the manifest of a dataset whose parts are all there.
-func Commit(ctx context.Context, store dataset.Store, name string, max float64) (dataset.Manifest, error) {
-	files, err := Files(ctx, store, name)
+// Commit writes the manifest of a dataset whose parts are all there; parts and inputs are those of its list of files.
+func Commit(ctx context.Context, store dataset.Store, name string, o dataset.CommitOptions) (dataset.Manifest, error) {
+	files, _, err := Files(ctx, store, name, o.Revision)
 	if err != nil {
 		return dataset.Manifest{}, err
 	}
-	parts := 0
+	o.Inputs, o.Parts = files, 0
 	for _, f := range files {
-		parts += f.Parts
+		o.Parts += f.Parts
 	}
-	return dataset.Commit(ctx, store, name, dataset.CommitOptions{Parts: parts, MaxRejects: max, Inputs: files})
+	return dataset.Commit(ctx, store, name, o)
 }

@@ -135,7 +135,7 @@ func TestRejects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = source.Commit(t.Context(), store, "prompts", 0)
+	_, err = source.Commit(t.Context(), store, "prompts", dataset.CommitOptions{})
 	var over *dataset.RejectsError
 	if !errors.As(err, &over) || !strings.Contains(err.Error(), file+":3: messages: ") {
 		t.Errorf("error %v, want one that names %s:3 and messages", err, file)
@@ -181,4 +181,161 @@ func TestChangedFile(t *testing.T) {
 	if text, ok := sink.FaultText(err); !ok || !strings.Contains(text, "is not what it was") {
 		t.Errorf("fault %q of %v", text, err)
 	}
+}
+
+// appendTo adds text to a file.
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// grow ingests what is new in files.
+func grow(t *testing.T, url string, rows int, files ...string) error {
+	t.Helper()
+	ctx := t.Context()
+	store, err := dataset.OpenStore(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, err := source.Files(ctx, store, "prompts", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := source.Compare(ctx, before, files)
+	if err != nil || len(g.Changes) > 0 || !g.Grown {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	d, err := dataset.Open(ctx, store, "prompts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, s := beam.NewPipelineWithRoot()
+	source.Ingest(s, source.Step{
+		Files: files, Columns: source.Columns{Messages: "messages", Reference: "reference", ExternalID: "id", Tags: "tags"}, Turns: source.TurnsLast,
+		PartRows: rows, Store: url, Output: "prompts", Footer: dataset.Footer{ConfigDigest: "test"}, Known: g.Known, From: d.Parts(), MaxRejects: 1,
+	})
+	return ptest.Run(p)
+}
+
+// TestGrowth: appended lines and new files become parts after the last, duplicates of old prompts are found, line numbers
+// go on, old parts keep their files, and what was appended in between is where it was after a third growth.
+func TestGrowth(t *testing.T) {
+	ctx := t.Context()
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "first.jsonl"), filepath.Join(dir, "second.jsonl")
+	line := func(n int) string { return fmt.Sprintf(`{"messages":"question %d"}`, n) }
+	if err := os.WriteFile(first, []byte(line(0)+"\n"+line(1)+"\n"+line(2)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	url := filepath.Join(dir, "out")
+	if err := ingest(ctx, url, 2, first); err != nil {
+		t.Fatal(err)
+	}
+	store, err := dataset.OpenStore(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := os.ReadFile(filepath.Join(url, "prompts", dataset.PartName(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, first, "\n"+line(3)+"\n"+line(1)+"\n"+`{"messages":[]}`+"\n")
+	if err := os.WriteFile(second, []byte(line(4)+"\n"+line(3)+"\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := grow(t, url, 2, second, first); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, first, line(0)+"\n"+line(5)+"\n")
+	if err := grow(t, url, 2, second, first); err != nil {
+		t.Fatal(err)
+	}
+	d, err := dataset.Open(ctx, store, "prompts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for k := range d.Parts() {
+		rows, f, err := dataset.Rows[schemas.Prompt](ctx, d, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range rows {
+			got = append(got, fmt.Sprint(k, " ", p.Messages[0].Content))
+		}
+		for _, r := range f.Rejects {
+			got = append(got, fmt.Sprint(k, " ", r.Code, " ", strings.TrimPrefix(r.Message, dir)))
+		}
+	}
+	want := []string{
+		"0 question 0", "0 question 1", "1 question 2",
+		"2 question 4", "2 question 3",
+		"3 duplicate /first.jsonl:4: messages: an earlier row has the same", "3 duplicate /first.jsonl:5: messages: an earlier row has the same",
+		"4 bad_messages /first.jsonl:6: messages: is empty, want at least one user turn",
+		"5 question 5", "5 duplicate /first.jsonl:7: messages: an earlier row has the same",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows and rejects (-want +got):\n%s", diff)
+	}
+	var files []string
+	for _, f := range d.Manifest.Inputs {
+		files = append(files, fmt.Sprintf("%s from %d, %d parts from %d", filepath.Base(f.Path), f.Offset, f.Parts, f.FirstPart))
+	}
+	if diff := cmp.Diff([]string{"first.jsonl from 0, 2 parts from 0", "second.jsonl from 0, 1 parts from 2", "first.jsonl from 77, 2 parts from 3", "first.jsonl from 146, 1 parts from 5"}, files); diff != "" || d.Manifest.Number != 3 {
+		t.Errorf("manifest %d, inputs (-want +got):\n%s", d.Manifest.Number, diff)
+	}
+	if now, err := os.ReadFile(filepath.Join(url, "prompts", dataset.PartName(1))); err != nil || string(now) != string(old) {
+		t.Errorf("part 1 was touched, %v", err)
+	}
+	// Nothing new, and what is no growth.
+	compare := func(want string, files ...string) {
+		t.Helper()
+		g, err := source.Compare(ctx, d.Manifest.Inputs, files)
+		if err != nil || g.Grown || !strings.Contains(strings.Join(g.Changes, "; "), want) || (want == "") != (len(g.Changes) == 0) {
+			t.Errorf("%+v, %v, want changes with %q", g, err, want)
+		}
+	}
+	compare("", first, second)
+	moved := filepath.Join(dir, "moved.jsonl")
+	if err := os.Rename(second, moved); err != nil {
+		t.Fatal(err)
+	}
+	compare("", moved, first)
+	compare("second.jsonl is not among them any more", first)
+	data, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ text, want string }{
+		{string(data[:len(data)-3]), "it had 198 bytes or more, now 195"},
+		{strings.Replace(string(data), "question 1", "question 7", 1), "SHA-256"},
+		{strings.TrimSuffix(string(data), "\n") + " \n", "SHA-256"},
+	} {
+		if err := os.WriteFile(first, []byte(c.text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		compare(c.want, first, moved)
+	}
+	half := filepath.Join(dir, "half.jsonl")
+	if err := os.WriteFile(half, []byte(`{"messages":"a"}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := ingest(ctx, url+"2", 2, half); err != nil {
+		t.Fatal(err)
+	}
+	if store, err = dataset.OpenStore(ctx, url+"2"); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = dataset.Open(ctx, store, "prompts"); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, half, "{}\n")
+	compare("the row that ended at byte 16 goes on now", half)
 }

@@ -102,6 +102,6 @@ func Run(ctx context.Context, url string, n int, step sink.Step, schemas []strin
 		numbers[k] = k
 	}
 	p, s := beam.NewPipelineWithRoot()
-	sink.Commit(s, url, step.Datasets(), n, 0.5, build(s, sink.Numbers(s, numbers)))
+	sink.Commit(s, url, step.Datasets(), dataset.CommitOptions{Parts: n, MaxRejects: 0.5}, build(s, sink.Numbers(s, numbers, 1)))
 	return ptest.Run(p)
 }
