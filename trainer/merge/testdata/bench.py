@@ -8,12 +8,11 @@ seconds and peak resident memory of each process, and removes the models. dd cop
 """
 
 import json
+import math
 import os
 import shutil
 import sys
 import time
-
-import numpy as np
 
 HIDDEN, INNER, VOCABULARY, LAYERS = 1024, 3584, 151936, 30
 CONFIG = {
@@ -40,12 +39,14 @@ def shapes():
 
 def make(folder):
     """Writes the models piece by piece; numbers come from pools of normal ones, read from random places."""
+    import numpy as np
+
     r = np.random.default_rng(1)
     n = 1 << 22
     pools = {m: r.standard_normal(n, dtype=np.float32) * (0.02 if m == "base" else 0.002) for m in MODELS}
     header, at, places = {}, 0, []
     for name, shape in shapes():
-        size = 2 * int(np.prod(shape))
+        size = 2 * math.prod(shape)
         header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [at, at + size]}
         at += size
         places.append(size // 2)
@@ -68,7 +69,6 @@ def make(folder):
                 files[m].write(((u + 0x7FFF + ((u >> 16) & 1)) >> 16).astype(np.uint16).tobytes())
     for f in files.values():
         f.close()
-    return at
 
 
 RECIPES = {
@@ -98,7 +98,12 @@ def main():
     os.chdir(folder)
     for m in MODELS:
         shutil.rmtree(m, ignore_errors=True)
-    size = make(".")
+    if not (child := os.fork()):  # a process starts with the peak memory of its parent, so this one stays small
+        make(".")
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit("the models could not be made")
+    size = 2 * sum(math.prod(shape) for _, shape in shapes())
     print(f"3 models of {size // 2 / 1e6:.0f} M weights, {size / 1e9:.2f} GB each")
     try:
         for name, text in RECIPES.items():
