@@ -155,6 +155,12 @@ func (r *Run) InPlaceOf(step, model string) Work {
 }
 
 // Fill runs a step of another's over the parts of the prompts.
-func (r *Run) Fill(ctx context.Context, w Work, maxRejects float64, build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection) error {
-	return r.parts(ctx, "import", job{label: "import " + w.Model.Name, outputs: []string{w.Output}, maxRejects: maxRejects, build: build})
+func (r *Run) Fill(ctx context.Context, w Work, maxRejects float64, build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection) (err error) {
+	label := "import " + w.Model.Name
+	hide, err := r.show(ctx, []string{label})
+	if err != nil {
+		return err
+	}
+	defer closing(&err, hide)
+	return r.parts(ctx, "import", job{label: label, outputs: []string{w.Output}, maxRejects: maxRejects, build: build})
 }

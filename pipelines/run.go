@@ -14,7 +14,6 @@ import (
 	"github.com/profuser/profuser/pipelines/costs"
 	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/pipelines/runner"
-	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/source"
 )
 
@@ -153,9 +152,6 @@ func (r *Run) commit(ctx context.Context, label string, outputs changes.Findings
 	}
 	return nil
 }
-
-// modes of fusion datasets.
-var modes = []string{schemas.ModeInference, schemas.ModeTraining}
 
 // repeated makes a step until no job of it fails, or the retries are used up. Finished parts are kept.
 func (r *Run) repeated(ctx context.Context, name string, step func(context.Context) error) error {
