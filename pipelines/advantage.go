@@ -58,7 +58,7 @@ func (r *Run) crossEntropyResponses(ctx context.Context) (err error) {
 			Source: reader, Responses: wanted.Generations(name), Prompts: wanted.Prompts, Output: wanted.TargetReadings(name), Footer: r.footer(wanted.TargetReadings(name)), Truncate: r.truncate(),
 		}
 		err := r.parts(ctx, "crossentropy-responses", job{
-			label: "responses of " + name, rowsEach: r.config.Generate.Samples, outputs: []string{step.Output}, maxRejects: r.config.CrossEntropy.MaxRejects,
+			label: "responses of " + name, calls: reader.Concurrency, rowsEach: r.config.Generate.Samples, outputs: []string{step.Output}, maxRejects: r.config.CrossEntropy.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return crossentropy.Score(s, step, url, open, parts)
 			},

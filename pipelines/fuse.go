@@ -103,7 +103,7 @@ func (r *Run) evaluate(ctx context.Context) (err error) {
 		model := tolerating(r.model(name), e.MaxRejects, r.rows(ctx, wanted.Items))
 		step := evaluate.Step{Model: model, Items: wanted.Items, Output: wanted.Evaluation(name), Footer: r.footer(wanted.Evaluation(name)), MaxNewTokens: e.MaxNewTokens}
 		err := r.parts(ctx, record, job{
-			label: label, outputs: []string{step.Output}, maxRejects: e.MaxRejects,
+			label: label, calls: model.Concurrency, outputs: []string{step.Output}, maxRejects: e.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return evaluate.Evaluate(s, step, url, open, parts)
 			},

@@ -27,6 +27,8 @@ type job struct {
 	// outputs are the names of the datasets that get every part; what they are made from stands in the table.
 	outputs    []string
 	maxRejects float64
+	// calls is how many calls to a model are in flight in one process, 0 for a step that calls none.
+	calls int
 	// rowsEach is how many rows the step does for each prompt; 0 means 1.
 	rowsEach int
 	// build adds the step to the pipeline.
@@ -116,7 +118,7 @@ func (r *Run) make(ctx context.Context, j job, w changes.Work, from *dataset.Dat
 			}
 		}
 	}
-	open := inflight.OpenParts(concurrency, r.config.Prompts.PartRows)
+	open := inflight.OpenParts(j.calls, r.config.Prompts.PartRows)
 	return r.submit(ctx, j.label, true, func(s beam.Scope) {
 		sink.Commit(s, r.store.URL(), j.outputs, commit, j.build(s, r.store.URL(), open, sink.Numbers(s, w.Parts, w.Revision)))
 	})

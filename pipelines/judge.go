@@ -78,7 +78,7 @@ func (r *Run) judge(ctx context.Context) (err error) {
 	step.Judge = tolerating(step.Judge, r.config.Reward.MaxRejects, r.rows(ctx, wanted.Prompts)*responses*(responses-1))
 	step.Footer = r.footer(wanted.Verdicts)
 	return r.parts(ctx, "judge", job{
-		label: "judge " + in.Judge, rowsEach: int(responses * (responses - 1)), outputs: []string{step.Output}, maxRejects: r.config.Reward.MaxRejects,
+		label: "judge " + in.Judge, calls: step.Judge.Concurrency, rowsEach: int(responses * (responses - 1)), outputs: []string{step.Output}, maxRejects: r.config.Reward.MaxRejects,
 		build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 			return judge.Compare(s, step, url, open, parts)
 		},

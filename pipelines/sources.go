@@ -85,7 +85,7 @@ func (r *Run) generate(ctx context.Context) (err error) {
 			Temperature: g.Temperature, TopP: g.TopP, MaxNewTokens: g.MaxNewTokens, Samples: g.Samples, Seed: r.config.Seed, Truncate: r.truncate(),
 		}
 		err := r.parts(ctx, "generate", job{
-			label: "generate " + name, rowsEach: g.Samples, outputs: []string{step.Output}, maxRejects: g.MaxRejects,
+			label: "generate " + name, calls: step.Source.Concurrency, rowsEach: g.Samples, outputs: []string{step.Output}, maxRejects: g.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return generate.Generate(s, step, url, open, parts)
 			},
@@ -114,7 +114,7 @@ func (r *Run) reward(ctx context.Context) (err error) {
 		judge := tolerating(r.model(name), r.config.Reward.MaxRejects, rows)
 		step := reward.Step{Judge: judge, Prompts: wanted.Prompts, Generations: generations, Output: wanted.Rewards(name), Footer: r.footer(wanted.Rewards(name))}
 		err := r.parts(ctx, "reward", job{
-			label: "reward " + name, rowsEach: len(generations) * r.config.Generate.Samples, outputs: []string{step.Output}, maxRejects: r.config.Reward.MaxRejects,
+			label: "reward " + name, calls: judge.Concurrency, rowsEach: len(generations) * r.config.Generate.Samples, outputs: []string{step.Output}, maxRejects: r.config.Reward.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return reward.Reward(s, step, url, open, parts)
 			},
@@ -133,7 +133,7 @@ func (r *Run) crossEntropy(ctx context.Context) (err error) {
 		source := tolerating(r.model(name), r.config.CrossEntropy.MaxRejects, r.rows(ctx, wanted.Prompts))
 		step := crossentropy.Step{Source: source, Prompts: wanted.Prompts, Output: wanted.CrossEntropy(name), Footer: r.footer(wanted.CrossEntropy(name)), Truncate: r.truncate()}
 		err := r.parts(ctx, "crossentropy", job{
-			label: "crossentropy " + name, outputs: []string{step.Output}, maxRejects: r.config.CrossEntropy.MaxRejects,
+			label: "crossentropy " + name, calls: source.Concurrency, outputs: []string{step.Output}, maxRejects: r.config.CrossEntropy.MaxRejects,
 			build: func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection {
 				return crossentropy.Score(s, step, url, open, parts)
 			},

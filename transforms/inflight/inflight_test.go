@@ -198,7 +198,7 @@ func TestModels(t *testing.T) {
 }
 
 func TestOpenParts(t *testing.T) {
-	for _, test := range []struct{ concurrency, rows, want int }{{64, 256, 4}, {64, 64, 6}, {1, 0, 6}, {256, 64, 18}} {
+	for _, test := range []struct{ concurrency, rows, want int }{{0, 256, 4}, {32, 256, 4}, {64, 256, 6}, {64, 64, 18}, {1, 0, 18}, {256, 256, 18}} {
 		if got := inflight.OpenParts(test.concurrency, test.rows); got != test.want {
 			t.Errorf("OpenParts(%d, %d) = %d, want %d", test.concurrency, test.rows, got, test.want)
 		}

@@ -27,9 +27,11 @@ func (l Limit) Acquire(ctx context.Context) (release func(), err error) {
 }
 
 // OpenParts is how many parts of partRows rows a process should hold so that concurrency calls never run dry while
-// the slowest answers of some parts are awaited: 2 + ceil(4 · concurrency / partRows), at least 4 (measured on a
-// server of 64 slots with answer times that vary as models' do).
+// the slowest answers of some parts are awaited: 2 + ceil(16 · concurrency / partRows), at least 4. A part takes
+// partRows / concurrency mean latencies to be sent, and its slowest answer takes 10 to 30 of them where latencies vary
+// as models' do (lognormal, sigma 1); docs/scale.md has the share of busy slots by parts held. concurrency is 0 where
+// no model is called.
 func OpenParts(concurrency, partRows int) int {
 	partRows = max(partRows, 1)
-	return max(4, 2+(4*concurrency+partRows-1)/partRows)
+	return max(4, 2+(16*concurrency+partRows-1)/partRows)
 }

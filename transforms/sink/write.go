@@ -68,7 +68,7 @@ func (f *partFn[S]) StartBundle(ctx context.Context, _ func(Done)) error {
 		f.store, f.inputs = store, NewInputs(store)
 	}
 	f.counts, f.begun = new(tally.Tally), 0
-	f.window = inflight.Start[Done](ctx, inflight.LimitOf("open parts", f.Open), func() { Report(ctx, f.counts) })
+	f.window = inflight.Start[Done](ctx, inflight.LimitOf(fmt.Sprint("open parts ", f.Open), f.Open), func() { Report(ctx, f.counts) })
 	return nil
 }
 
