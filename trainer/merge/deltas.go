@@ -81,7 +81,8 @@ type deltas struct {
 // those that take part (0 counts as 1). density >= 1 drops nothing and rescales nothing.
 //
 // Source: TIES (arXiv:2306.01708), DARE (arXiv:2311.03099), Model Breadcrumbs (arXiv:2312.06795), DELLA (arXiv:2406.11617), with
-// the defaults of mergekit. Differences are float32 whatever the models' type; mergekit rounds them to it. Equal magnitudes
+// the defaults of mergekit. As there, every result of an operation (weights, difference, product, sum, quotient) is rounded to the
+// type that the merge computes in, and sums are float32 until then. Equal magnitudes
 // are taken by lowest index, mergekit's order is its sort's. Random masks are our own generator's (draw).
 func newDeltas(t Tensor, drop int, elects bool) (Kernel, error) {
 	k := &deltas{
@@ -97,7 +98,8 @@ func newDeltas(t Tensor, drop int, elects bool) (Kernel, error) {
 		p := t.Inputs[in]
 		w := float32(p["weight"])
 		k.weights = append(k.weights, w)
-		k.sum += w
+		t.rounded(k.weights[len(k.weights)-1:])
+		k.sum += k.weights[len(k.weights)-1]
 		if drop == dropNone {
 			continue
 		}
@@ -114,6 +116,9 @@ func newDeltas(t Tensor, drop int, elects bool) (Kernel, error) {
 		}
 		k.scales[i] = newScaling(t.Shared["rescale"], density, granules(n, k.granule))
 	}
+	total := []float32{k.sum}
+	t.rounded(total)
+	k.sum = total[0]
 	k.deltas, k.work = buffers(t.Workers, len(k.others), k.granule), buffers(t.Workers, 2, k.granule)
 	return k, nil
 }
@@ -186,6 +191,7 @@ func (k *deltas) Scan(worker int, b Block) {
 			}
 			d := k.deltas[worker][i][:end-at]
 			vector.Sub(d, b.X[in][at:end], base[at:end])
+			k.t.rounded(d)
 			if !k.sums {
 				k.drops[i].scan(worker, start, d)
 				continue
@@ -206,13 +212,16 @@ func (k *deltas) Merge(worker int, b Block, out []float32) {
 		for i, in := range k.others {
 			d := k.deltas[worker][i][:n]
 			vector.Sub(d, b.X[in][at:end], base[at:end])
+			k.t.rounded(d)
 			if k.drops[i] != nil {
 				k.drops[i].drop(worker, b.Start+at, d)
 				if s := k.scales[i]; s != nil && s.factor != 1 {
 					vector.Scale(d, s.factor, d)
+					k.t.rounded(d)
 				}
 			}
 			vector.Scale(d, k.weights[i], d)
+			k.t.rounded(d)
 			v = append(v, d)
 		}
 		o := out[at:end]
@@ -220,19 +229,30 @@ func (k *deltas) Merge(worker int, b Block, out []float32) {
 		if k.elects {
 			elect(election, v, k.counts)
 			vector.Elect(o, divisor, election, v, k.weights)
+			k.t.rounded(o)
 			if k.divide {
+				k.t.rounded(divisor)
 				vector.DivideEach(o, divisor)
+				k.t.rounded(o)
 			}
 		} else {
 			copy(o, v[0])
 			for _, d := range v[1:] {
 				vector.AddScaled(o, 1, d)
 			}
+			k.t.rounded(o)
 			if k.divide && (k.sum >= 1e-8 || k.sum <= -1e-8) {
 				vector.Divide(o, k.sum)
+				k.t.rounded(o)
 			}
 		}
-		vector.Blend(o, 1, base[at:end], k.lambda, o)
+		lambda := k.lambda
+		if k.t.Round != nil {
+			vector.Scale(o, lambda, o)
+			k.t.rounded(o)
+			lambda = 1
+		}
+		vector.Blend(o, 1, base[at:end], lambda, o)
 	}
 }
 

@@ -39,6 +39,15 @@ type Tensor struct {
 	Seed uint64
 	// Workers is how many goroutines call the kernel.
 	Workers int
+	// Round rounds numbers in place to the type that the merge computes in, nil for float32; for concurrent use.
+	Round func(x []float32)
+}
+
+// rounded rounds x if the merge computes in a narrower type.
+func (t Tensor) rounded(x []float32) {
+	if t.Round != nil {
+		t.Round(x)
+	}
 }
 
 // Len is the number of elements.

@@ -104,7 +104,7 @@ func (e *execution) tensor(t tensor) (reportLine, error) {
 		e.chunks(t, int(t.outline.Bytes()), unit, func(w *worker, start, end int) error { return e.copy(w, t, start, end) })
 		return reportLine{Tensor: t.outline.Name, DType: t.outline.DType, Shape: t.outline.Shape, Copied: true}, nil
 	}
-	k, err := e.plan.recipe.Method.New(t.merging(e.options.Seed, e.options.Threads))
+	k, err := e.plan.recipe.Method.New(t.merging(e.plan.arithmetic(t.inputs), e.options.Seed, e.options.Threads))
 	if err != nil {
 		return reportLine{}, err
 	}

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -312,7 +313,7 @@ func (p *plan) tensor(g group, rows map[*model][]int32) (tensor, error) {
 	if t.outline.DType, err = p.outType(t.inputs); err != nil {
 		return t, err
 	}
-	_, err = p.recipe.Method.New(t.merging(0, 1))
+	_, err = p.recipe.Method.New(t.merging(safetensors.F32, 0, 1))
 	return t, err
 }
 
@@ -346,7 +347,39 @@ func (p *plan) outType(inputs []input) (string, error) {
 	return d, nil
 }
 
+// arithmetic is the type that a tensor is computed in, as in mergekit: the recipe's dtype, else the inputs' own; float32
+// where they differ.
+func (p *plan) arithmetic(inputs []input) string {
+	if p.recipe.DType != "" {
+		return p.recipe.DType
+	}
+	for _, in := range inputs {
+		if in.tensor.DType != inputs[0].tensor.DType {
+			return safetensors.F32
+		}
+	}
+	return inputs[0].tensor.DType
+}
+
+// rounding rounds to a type narrower than float32; nil for the others.
+func rounding(dtype string) func(x []float32) {
+	if dtype != safetensors.BF16 && dtype != safetensors.F16 {
+		return nil
+	}
+	return func(x []float32) {
+		var raw [1 << 13]byte
+		for n := 0; len(x) > 0; x = x[n:] {
+			n = min(len(x), len(raw)/2)
+			if err := errors.Join(safetensors.Encode(raw[:2*n], dtype, x[:n]), safetensors.Decode(x[:n], dtype, raw[:2*n])); err != nil {
+				panic(err) // both know the type
+			}
+		}
+	}
+}
+
 // merging is what the method is told.
-func (t tensor) merging(seed uint64, workers int) merge.Tensor {
-	return merge.Tensor{Name: t.outline.Name, Shape: t.outline.Shape, Base: t.base, Inputs: t.own, Shared: t.shared, Seed: seed, Workers: workers}
+func (t tensor) merging(arithmetic string, seed uint64, workers int) merge.Tensor {
+	return merge.Tensor{
+		Name: t.outline.Name, Shape: t.outline.Shape, Base: t.base, Inputs: t.own, Shared: t.shared, Seed: seed, Workers: workers, Round: rounding(arithmetic),
+	}
 }
