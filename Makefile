@@ -79,6 +79,9 @@ bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see m
 bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing; SMOLLM2=DIR: a real one too
 	go test -run '^$$' -bench "Demo|SmolLM2" ./models/engine
 
+bench-resume: ## profuser run on a finished run of 1,000 parts a dataset: on disk, and in a bucket that takes 20 ms a request (docs/runs.md)
+	go test -run '^$$' -bench FinishedRun -benchtime 5x ./pipelines
+
 bench-serving: ## how much of a server's capacity one process uses, and the heap over 100,000 requests and 100,000 prompts
 	go test -run '^$$' -bench Capacity -benchtime 100000x ./models/serving/transport
 	go test -run '^$$' -bench PromptsOverHTTP -benchtime 100000x -timeout 30m ./pipelines

@@ -54,7 +54,7 @@ evaluate: {files: [items.jsonl], max_new_tokens: 24}
 `
 
 // project is a folder with configuration, eight prompts and four items of the demo.
-func project(t *testing.T) string {
+func project(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	models, err := filepath.Abs("../data/models")

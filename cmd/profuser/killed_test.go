@@ -29,16 +29,50 @@ func child(t *testing.T, dir string, args ...string) (*exec.Cmd, *bytes.Buffer) 
 	return c, &said
 }
 
-// killed starts the program and kills it after a while; it says whether the program ended before.
-func killed(t *testing.T, dir string, after time.Duration, args ...string) (ended bool) {
+// moment waits until a process is to be killed; false if that ended before.
+type moment func(ended <-chan struct{}) bool
+
+// after is a while after the start.
+func after(d time.Duration) moment {
+	return func(ended <-chan struct{}) bool {
+		select {
+		case <-time.After(d):
+			return true
+		case <-ended:
+			return false
+		}
+	}
+}
+
+// onceThere is when the first file of a pattern is there.
+func onceThere(pattern string) moment {
+	return func(ended <-chan struct{}) bool {
+		for after(time.Millisecond)(ended) {
+			if files, _ := filepath.Glob(pattern); len(files) > 0 {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// killed starts the program and kills it at a moment; it says whether the program ended before.
+func killed(t *testing.T, dir string, when moment, args ...string) (ended bool) {
 	t.Helper()
 	c, said := child(t, dir, args...)
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(after, func() { _ = c.Process.Kill() }) // it may have ended
-	defer timer.Stop()
+	over, settled := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(settled)
+		if when(over) {
+			_ = c.Process.Kill() // it may have ended
+		}
+	}()
 	err := c.Wait()
+	close(over)
+	<-settled
 	if err != nil && c.ProcessState.Exited() {
 		t.Fatalf("%v: %v\n%s", args, err, said)
 	}
@@ -64,9 +98,9 @@ func objects(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// TestKilled kills a real run at random moments, again and again, until it ends by itself. What it leaves is, file by
-// file, what an undisturbed run leaves, and nothing else. Then the same with a change made again: at each kill readers
-// have the old dataset or the new one, whole.
+// TestKilled kills a real run when its first answers are there, then at random moments, again and again, until it ends by
+// itself. What it leaves is, file by file, what an undisturbed run leaves, and nothing else. Then the same with a change
+// made again: at each kill readers have the old dataset or the new one, whole.
 func TestKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs and kills processes")
@@ -92,20 +126,23 @@ func TestKilled(t *testing.T) {
 	}
 	whole := time.Since(began) / 2
 	random := rand.New(rand.NewPCG(14, 3))
-	until := func(args []string, look func()) (kills int) {
+	until := func(args []string, first moment, look func()) (kills int) {
 		const most = 12
-		for ; kills < most; kills++ {
-			if killed(t, dir, time.Duration((0.05+0.45*random.Float64())*float64(whole)), args...) {
-				break
-			}
+		for when := first; kills < most && !killed(t, dir, when, args...); kills++ {
 			look()
+			when = after(time.Duration((0.05 + 0.45*random.Float64()) * float64(whole)))
+		}
+		if kills == 0 {
+			t.Errorf("%v ended before it was killed", args)
 		}
 		if c, said := child(t, dir, args...); c.Run() != nil {
 			t.Fatalf("%s", said)
 		}
 		return kills
 	}
-	kills := until([]string{"run", "--out", "out", "--set", "seed=1"}, func() {})
+	out := filepath.Join(dir, "out")
+	answers := filepath.Join(out, "generations", "*", "part-*")
+	kills := until([]string{"run", "--out", "out", "--set", "seed=1"}, onceThere(answers+".parquet"), func() {})
 	same := func(want, got map[string]string) {
 		t.Helper()
 		for name := range got {
@@ -119,7 +156,6 @@ func TestKilled(t *testing.T) {
 			}
 		}
 	}
-	out := filepath.Join(dir, "out")
 	same(objects(t, filepath.Join(dir, "undisturbed")), objects(t, out))
 	store, err := dataset.OpenStore(t.Context(), out)
 	if err != nil {
@@ -139,7 +175,7 @@ func TestKilled(t *testing.T) {
 			}
 		}
 	}
-	again := until([]string{"run", "--out", "out", "--set", "seed=2", "--redo-changed"}, read)
+	again := until([]string{"run", "--out", "out", "--set", "seed=2", "--redo-changed"}, onceThere(answers+".r2.parquet"), read)
 	read()
 	got, want := map[string]string{}, map[string]string{}
 	for name, data := range objects(t, out) {

@@ -124,6 +124,79 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestTidy: what killed writers left half-written goes; what a living one holds
+// locked stays, and so does everything outside the temporary folder.
+func TestTidy(t *testing.T) {
+	dir := t.TempDir()
+	s, err := OpenStore(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Tidy(s); err != nil {
+		t.Errorf("a store without a temporary folder: %v", err)
+	}
+	if err := s.Create(t.Context(), "d/part-000000.parquet", []byte("whole")); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(dir, temporary)
+	for _, name := range []string{"part-000001.parquet.LEFT", "_MANIFEST-000001.json.LEFT", "part-000002.parquet.HELD"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("ha"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held, err := os.Open(filepath.Join(folder, "part-000002.parquet.HELD"))
+	if err == nil {
+		err = syscall.Flock(int(held.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	tidied := func(want ...string) {
+		t.Helper()
+		if err := Tidy(s); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if diff := cmp.Diff(want, names); diff != "" {
+			t.Errorf("temporary files (-want +got):\n%s", diff)
+		}
+	}
+	tidied("part-000002.parquet.HELD")
+	if err := held.Close(); err != nil { // as when its process ends
+		t.Fatal(err)
+	}
+	tidied()
+	if data, err := s.Read(t.Context(), "d/part-000000.parquet"); err != nil || string(data) != "whole" {
+		t.Errorf("the finished part: %q, %v", data, err)
+	}
+}
+
+// TestTidyRace: a writer whose temporary file another process's Tidy took before it was locked writes it again.
+func TestTidyRace(t *testing.T) {
+	dir := t.TempDir()
+	taken := false
+	s := &localStore{dir: dir, write: func(f *os.File, data []byte) error {
+		if _, err := f.Write(data); err != nil || taken {
+			return err
+		}
+		taken = true
+		return os.Remove(f.Name())
+	}}
+	if err := s.Create(t.Context(), "d/part", []byte("x")); err != nil || !taken {
+		t.Fatal(err, taken)
+	}
+	if data, err := s.Read(t.Context(), "d/part"); err != nil || string(data) != "x" {
+		t.Errorf("read %q, %v", data, err)
+	}
+}
+
 // TestCancelled: a cancelled create leaves nothing either.
 func TestCancelled(t *testing.T) {
 	eachStore(t, func(t *testing.T, s Store) {
