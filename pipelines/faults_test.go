@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
@@ -224,9 +225,10 @@ func TestFaultsOverHTTP(t *testing.T) {
 	for _, p := range read[schemas.Prompt](t, clean, "prompts") {
 		ids = append(ids, p.ID)
 	}
+	codes := map[string]int{}
 	for _, name := range []string{"target", "sage"} {
-		accounted(t, clean, out, parts, "generations/"+name, ids, func(g schemas.Generation) string { return g.ID })
-		accounted(t, clean, out, parts, "crossentropy/"+name, ids, func(g schemas.TeacherForcing) string { return g.ID })
+		maps.Copy(codes, accounted(t, clean, out, parts, "generations/"+name, ids, func(g schemas.Generation) string { return g.ID }))
+		maps.Copy(codes, accounted(t, clean, out, parts, "crossentropy/"+name, ids, func(g schemas.TeacherForcing) string { return g.ID }))
 	}
 	var answers []string
 	for _, name := range []string{"target", "sage"} {
@@ -235,7 +237,10 @@ func TestFaultsOverHTTP(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"judge-a", "critic"} {
-		accounted(t, clean, out, parts, "rewards/"+name, answers, func(r schemas.Reward) string { return r.ID + " " + r.Source })
+		maps.Copy(codes, accounted(t, clean, out, parts, "rewards/"+name, answers, func(r schemas.Reward) string { return r.ID + " " + r.Source }))
+	}
+	if len(codes) < 2 { // on a loaded machine one dataset may see time limits only
+		t.Errorf("rejects of %v only; the test wants several kinds", codes)
 	}
 	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
 		m := manifest(t, out, "fusion/"+mode)
@@ -268,7 +273,7 @@ func manifest(t *testing.T, out, name string) dataset.Manifest {
 }
 
 // accounted checks that a dataset has every key once, as clean's row or as a reject of a fault over HTTP.
-func accounted[T any](t *testing.T, clean, out string, parts int, name string, keys []string, key func(T) string) {
+func accounted[T any](t *testing.T, clean, out string, parts int, name string, keys []string, key func(T) string) (codes map[string]int) {
 	t.Helper()
 	ends, want := map[string]int{}, map[string]T{}
 	for _, row := range read[T](t, clean, name) {
@@ -281,7 +286,7 @@ func accounted[T any](t *testing.T, clean, out string, parts int, name string, k
 			t.Errorf("%s %s is wrong (-without faults +with):\n%s", name, key(row), d)
 		}
 	}
-	codes := map[string]int{}
+	codes = map[string]int{}
 	store, err := dataset.OpenStore(t.Context(), out)
 	if err != nil {
 		t.Fatal(err)
@@ -315,9 +320,10 @@ func accounted[T any](t *testing.T, clean, out string, parts int, name string, k
 			t.Errorf("%s: %s ended and was not asked for", name, k)
 		}
 	}
-	if len(rows) == 0 || len(codes) < 2 {
-		t.Errorf("%s: %d rows and rejects %v; the test wants both, of several kinds", name, len(rows), codes)
+	if len(rows) == 0 || len(codes) == 0 {
+		t.Errorf("%s: %d rows and rejects %v; the test wants both", name, len(rows), codes)
 	}
+	return codes
 }
 
 // TestFatalOverHTTP: what no row can survive ends the step with its reason; what only many rows do not survive ends it
