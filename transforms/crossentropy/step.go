@@ -91,10 +91,7 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally
 	if err != nil {
 		return nil, err
 	}
-	footer := s.Footer
-	footer.Part, footer.Inputs, footer.Rejects = part, inputs, sink.Present(rejects)
-	data, err := dataset.EncodePart(sink.Present(rows), footer)
-	return [][]byte{data}, err
+	return sink.Encode(s.Footer, part, inputs, rows, rejects)
 }
 
 // given is a text to read, its author and sample and whether it has an end-of-turn; "" where there is nothing to read.

@@ -98,10 +98,7 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally
 		counts.Row(x.reject)
 		rows, rejects = append(rows, x.row), append(rejects, x.reject)
 	}
-	footer := s.Footer
-	footer.Part, footer.Inputs, footer.Rejects = part, []dataset.Input{input}, sink.Present(rejects)
-	data, err := dataset.EncodePart(sink.Present(rows), footer)
-	return [][]byte{data}, err
+	return sink.Encode(s.Footer, part, []dataset.Input{input}, rows, rejects)
 }
 
 // item is one item on its way to a row or a reject.

@@ -85,10 +85,7 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally
 	if err != nil {
 		return nil, err
 	}
-	footer := s.Footer
-	footer.Part, footer.Inputs, footer.Rejects = part, []dataset.Input{input}, sink.Present(rejects)
-	data, err := dataset.EncodePart(sink.Present(rows), footer)
-	return [][]byte{data}, err
+	return sink.Encode(s.Footer, part, []dataset.Input{input}, rows, rejects)
 }
 
 // answer asks for one sample of one prompt: a row, or a reject.

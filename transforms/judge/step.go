@@ -96,10 +96,7 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally
 	for _, c := range comparisons {
 		rows, rejects = append(rows, c.row), append(rejects, c.reject)
 	}
-	footer := s.Footer
-	footer.Part, footer.Inputs, footer.Rejects = part, inputs, sink.Present(rejects)
-	data, err := dataset.EncodePart(sink.Present(rows), footer)
-	return [][]byte{data}, err
+	return sink.Encode(s.Footer, part, inputs, rows, rejects)
 }
 
 // read returns the comparisons of one part: by prompt, each pair of responses in both orders. Of equal texts of one source

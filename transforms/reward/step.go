@@ -102,10 +102,7 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally
 			rows, rejects = append(rows, r.row), append(rejects, r.reject)
 		}
 	}
-	footer := s.Footer
-	footer.Part, footer.Inputs, footer.Rejects = part, inputs, sink.Present(rejects)
-	data, err := dataset.EncodePart(sink.Present(rows), footer)
-	return [][]byte{data}, err
+	return sink.Encode(s.Footer, part, inputs, rows, rejects)
 }
 
 // read returns the responses of one part by prompt, then source, then sample.
@@ -114,29 +111,17 @@ func (s Step) read(ctx context.Context, in *sink.Inputs, part int) ([]*response,
 	if err != nil {
 		return nil, nil, err
 	}
-	inputs := []dataset.Input{input}
-	sources := make([]map[string][]*schemas.Generation, len(s.Generations))
-	for i, name := range s.Generations {
-		generations, input, err := sink.Read[schemas.Generation](ctx, in, name, part)
-		if err != nil {
-			return nil, nil, err
-		}
-		inputs = append(inputs, input)
-		sources[i] = map[string][]*schemas.Generation{}
-		for k := range generations {
-			g := &generations[k]
-			sources[i][g.ID] = append(sources[i][g.ID], g)
-		}
+	answers, inputs, err := sink.Responses(ctx, in, s.Generations, part)
+	if err != nil {
+		return nil, nil, err
 	}
 	var responses []*response
 	for k := range prompts {
-		for _, source := range sources {
-			for _, g := range source[prompts[k].ID] {
-				responses = append(responses, &response{prompt: &prompts[k], answer: g})
-			}
+		for _, g := range answers[prompts[k].ID] {
+			responses = append(responses, &response{prompt: &prompts[k], answer: g})
 		}
 	}
-	return responses, inputs, nil
+	return responses, append([]dataset.Input{input}, inputs...), nil
 }
 
 // score asks for the scores of one call's responses: each gets a row or a reject.

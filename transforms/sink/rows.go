@@ -51,8 +51,35 @@ func Read[T any](ctx context.Context, in *Inputs, name string, part int) ([]T, d
 	return rows, d.Input(part), nil
 }
 
-// Present returns what the non-nil pointers point to, in order.
-func Present[T any](rows []*T) []T {
+// Responses reads one part of several datasets of generations: the responses by prompt id, in the order of the datasets,
+// then of samples.
+func Responses(ctx context.Context, in *Inputs, names []string, part int) (map[string][]*schemas.Generation, []dataset.Input, error) {
+	responses := map[string][]*schemas.Generation{}
+	var inputs []dataset.Input
+	for _, name := range names {
+		generations, input, err := Read[schemas.Generation](ctx, in, name, part)
+		if err != nil {
+			return nil, nil, err
+		}
+		inputs = append(inputs, input)
+		for k := range generations {
+			g := &generations[k]
+			responses[g.ID] = append(responses[g.ID], g)
+		}
+	}
+	return responses, inputs, nil
+}
+
+// Encode makes the one file of a part from what became of its records: rows and rejects in order, nil where there is none.
+// f is what the step's parts say of themselves.
+func Encode[T any](f dataset.Footer, part int, inputs []dataset.Input, rows []*T, rejects []*schemas.Rejected) ([][]byte, error) {
+	f.Part, f.Inputs, f.Rejects = part, inputs, present(rejects)
+	data, err := dataset.EncodePart(present(rows), f)
+	return [][]byte{data}, err
+}
+
+// present returns what the non-nil pointers point to, in order.
+func present[T any](rows []*T) []T {
 	present := make([]T, 0, len(rows))
 	for _, row := range rows {
 		if row != nil {
