@@ -5,7 +5,7 @@
 // line and key; the resolved form as text (Print), a commented first file (InitText), the reference page (Reference),
 // and for each step the digest of exactly what it depends on (Digest).
 //
-// Keys, defaults and ranges come from the struct tags and explanations from the comments in sections.go; there is no
+// Keys, defaults and ranges come from the struct tags and explanations from the comments in sections.go and training.go; there is no
 // second list of them anywhere. The package opens no model and reads no prompts: it only looks that files are there.
 package config
 

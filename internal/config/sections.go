@@ -248,56 +248,6 @@ type Fuse struct {
 	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }
 
-// Objective is the section of the same name.
-type Objective struct {
-	// Weight of the divergence beside the cross-entropy.
-	Beta float64 `yaml:"beta" default:"0.1" allow:"[0, inf)"`
-	// Divergence from teacher to student; kl is forward.
-	Divergence string `yaml:"divergence" default:"kl" allow:"kl"`
-	// What happens to the mass that is not stored: one bucket on both sides.
-	Rest string `yaml:"rest" default:"bucket" allow:"bucket"`
-	// Temperature of both sides.
-	Temperature float64 `yaml:"temperature" default:"1" allow:"(0, inf)"`
-	// What a batch's sums are divided by.
-	Normalize string `yaml:"normalize" default:"example" allow:"example"`
-	// equal: the selected example of a prompt counts. reward: all its responses do, weighted by softmax(reward / reward_temperature) (FuseRL's FuseSFT; needs fuse.keep all).
-	ExampleWeights string `yaml:"example_weights" default:"equal" allow:"equal | reward" json:",omitempty"`
-	// Temperature of example_weights reward; small values favour the best response.
-	RewardTemperature float64 `yaml:"reward_temperature" default:"1" allow:"(0, inf)" json:",omitempty"`
-}
-
-// Curriculum is the section of the same name.
-type Curriculum struct {
-	// progressive: first inference-mode examples, then training-mode examples with a tenth of the others.
-	Kind string `yaml:"kind" default:"progressive" allow:"progressive"`
-	// Passes over the prompts in each stage.
-	Epochs []int `yaml:"epochs" default:"[1, 2]" allow:"[0, 1000]"`
-}
-
-// Trainer is the section of the same name.
-type Trainer struct {
-	// Engine of the graphs: the Go backend, one operation after another; examples of a batch run side by side.
-	Backend string `yaml:"backend" default:"go:ops_sequential" allow:"go:ops_sequential | xla:/…"`
-	// Prompts in a batch.
-	BatchPrompts int `yaml:"batch_prompts" default:"128" allow:"[1, inf)"`
-	// Longest example in tokens; texts are cut on the right, prompts never.
-	MaxLength int `yaml:"max_length" default:"2048" allow:"[16, inf)"`
-	// Peak learning rate of AdamW; it falls to a tenth on a cosine.
-	LearningRate float64 `yaml:"learning_rate" default:"1e-5" allow:"(0, 1]"`
-	// Share of the steps in which the learning rate rises.
-	Warmup float64 `yaml:"warmup" default:"0.008" allow:"[0, 1)"`
-	// Weight decay, not on norms and biases.
-	WeightDecay float64 `yaml:"weight_decay" default:"0.1" allow:"[0, 1]"`
-	// Largest norm of the gradient.
-	Clip float64 `yaml:"clip" default:"1" allow:"(0, inf)"`
-	// Checkpoints kept.
-	KeepLast int `yaml:"keep_last" default:"2" allow:"[1, inf)"`
-	// Whether the model of each epoch is kept.
-	KeepEpochs bool `yaml:"keep_epochs" default:"true"`
-	// Steps with an infinite loss before the run stops.
-	MaxBadSteps int `yaml:"max_bad_steps" default:"3" allow:"[1, inf)"`
-}
-
 // Evaluate is the section of the same name.
 type Evaluate struct {
 	// Files of held-out items: prompts with answer and candidates.

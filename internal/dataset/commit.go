@@ -392,10 +392,3 @@ func replace(ctx context.Context, s Store, key string, data []byte) error {
 	}
 	return nil
 }
-
-// isManifest cuts the number out of _MANIFEST-000001.json.
-func isManifest(file string) (digits string, ok bool) {
-	digits, isPrefix := strings.CutPrefix(file, manifestPrefix)
-	digits, isSuffix := strings.CutSuffix(digits, jsonSuffix)
-	return digits, isPrefix && isSuffix
-}

@@ -260,3 +260,10 @@ func (d *Dataset) Footer(ctx context.Context, part int) (Footer, error) {
 	f, _, err := footerAt(ctx, d.store, d.Key(part))
 	return f, err
 }
+
+// isManifest cuts the number out of _MANIFEST-000001.json.
+func isManifest(file string) (digits string, ok bool) {
+	digits, isPrefix := strings.CutPrefix(file, manifestPrefix)
+	digits, isSuffix := strings.CutSuffix(digits, jsonSuffix)
+	return digits, isPrefix && isSuffix
+}
