@@ -129,7 +129,7 @@ func (r *Run) make(ctx context.Context, j job, w changes.Work, from *dataset.Dat
 func (r *Run) submit(ctx context.Context, label string, counted bool, build func(s beam.Scope)) error {
 	job := runner.Job{Name: label, Build: build}
 	if counted {
-		job.Progress = func(m runner.Metrics) { r.board.Observe(label, sampleOf(m)) }
+		job.Progress = func(m runner.Metrics) { r.board.Observe(label, SampleOf(m)) }
 	}
 	return r.runner.Run(ctx, job)
 }

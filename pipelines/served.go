@@ -82,6 +82,12 @@ func tolerating(m inflight.Model, maxRejects float64, records int64) inflight.Mo
 	return m
 }
 
+// Connect opens a served model. The key comes from the environment of this process.
+func Connect(ctx context.Context, m inflight.Model) (*serving.Model, error) {
+	r, err := connect(ctx, m)
+	return r.Model, err
+}
+
 // connect opens a served model. The key comes from the environment of this process.
 func connect(ctx context.Context, m inflight.Model) (r remote, err error) {
 	e := m.Endpoint

@@ -84,8 +84,8 @@ func (r *Run) say(format string, args ...any) {
 	fmt.Fprintf(r.out, format+"\n", args...)
 }
 
-// sampleOf takes our counters out of a job's metrics.
-func sampleOf(m runner.Metrics) progress.Sample {
+// SampleOf takes our counters out of a job's metrics.
+func SampleOf(m runner.Metrics) progress.Sample {
 	sample := progress.Sample{}
 	for name, n := range m.Counters {
 		if ours, ok := strings.CutPrefix(name, sink.Namespace+"/"); ok {

@@ -50,6 +50,14 @@ func validEvaluation() *Evaluation {
 	return &Evaluation{ID: validPrompt().ID, Model: "fused", Skill: "sums", Text: "4", Answer: "4", Correct: true, Nats: 1, Bytes: 5}
 }
 
+func validBenchmarkItem() *BenchmarkItem {
+	return &BenchmarkItem{Task: "arc_challenge", DocID: 3, Contexts: []string{"Is it?"}, Continuations: []string{" no", " yes"}, Answers: []string{"no", "yes"}, Gold: 1}
+}
+
+func validBenchmarkScore() *BenchmarkScore {
+	return &BenchmarkScore{BenchmarkItem: *validBenchmarkItem(), LogLikelihoods: []float64{-3, -1}, Metrics: []Metric{{"acc", 1}}}
+}
+
 func validReject() *Rejected {
 	return &Rejected{Step: "ingest", Code: "bad_messages", Message: "prompts.jsonl:3: messages: is empty", Attempts: 1}
 }
@@ -69,7 +77,7 @@ func change[T any](valid func() *T, f func(r *T)) row {
 
 func TestValidRows(t *testing.T) {
 	seen := map[string]bool{}
-	for _, r := range []row{validPrompt(), validGeneration(), validReading(), &Reward{ID: validPrompt().ID, Source: "sage", Score: -3}, validVerdict(), validSelection(), validExample(), validEvaluation(), validReject()} {
+	for _, r := range []row{validPrompt(), validGeneration(), validReading(), &Reward{ID: validPrompt().ID, Source: "sage", Score: -3}, validVerdict(), validSelection(), validExample(), validEvaluation(), validBenchmarkItem(), validBenchmarkScore(), validReject()} {
 		seen[r.Schema()] = true
 		if err := r.Validate(); err != nil {
 			t.Errorf("%s: %v", r.Schema(), err)
@@ -89,6 +97,19 @@ func TestFaults(t *testing.T) {
 		row  row
 	}{
 		{"messages", change(validPrompt, func(p *Prompt) { p.Messages = nil })},
+		{"doc_id", change(validBenchmarkItem, func(b *BenchmarkItem) { b.DocID = -1 })},
+		{"task", change(validBenchmarkItem, func(b *BenchmarkItem) { b.Task = "" })},
+		{"contexts", change(validBenchmarkItem, func(b *BenchmarkItem) { b.Contexts = nil })},
+		{"contexts", change(validBenchmarkItem, func(b *BenchmarkItem) { b.Contexts = []string{"a", "b", "c"} })},
+		{"continuations", change(validBenchmarkItem, func(b *BenchmarkItem) { b.Continuations = b.Continuations[:1] })},
+		{"answers[1]", change(validBenchmarkItem, func(b *BenchmarkItem) { b.Answers[1] = "\xff" })},
+		{"right", change(validBenchmarkItem, func(b *BenchmarkItem) { b.Right = []bool{true} })},
+		{"gold", change(validBenchmarkItem, func(b *BenchmarkItem) { b.Gold = 2 })},
+		{"lls", change(validBenchmarkScore, func(b *BenchmarkScore) { b.LogLikelihoods = nil })},
+		{"lls[0]", change(validBenchmarkScore, func(b *BenchmarkScore) { b.LogLikelihoods[0] = 1 })},
+		{"text", change(validBenchmarkScore, func(b *BenchmarkScore) { b.Text = "\xff" })},
+		{"metrics", change(validBenchmarkScore, func(b *BenchmarkScore) { b.Metrics = nil })},
+		{"metrics[0].value", change(validBenchmarkScore, func(b *BenchmarkScore) { b.Metrics[0].Value = 2 })},
 		{"messages[1].role", change(validPrompt, func(p *Prompt) { p.Messages[1].Role = "robot" })},
 		{"messages[2].role", change(validPrompt, func(p *Prompt) { p.Messages = append(p.Messages, Message{RoleUser, "again"}) })},
 		{"messages[2].role", change(validPrompt, func(p *Prompt) { p.Messages = append(p.Messages, Message{RoleAssistant, "4"}) })},

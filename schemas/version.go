@@ -16,6 +16,8 @@ const (
 	SelectionSchema      = "selection/1"
 	FusionExampleSchema  = "fusion_example/1"
 	EvaluationSchema     = "evaluation/1"
+	BenchmarkItemSchema  = "benchmark_item/1"
+	BenchmarkScoreSchema = "benchmark_score/1"
 	RejectedSchema       = "rejected/1"
 )
 
@@ -23,7 +25,7 @@ const (
 func All() []string {
 	return []string{
 		PromptSchema, GenerationSchema, TeacherForcingSchema, RewardSchema, VerdictSchema, SelectionSchema,
-		FusionExampleSchema, EvaluationSchema, RejectedSchema,
+		FusionExampleSchema, EvaluationSchema, BenchmarkItemSchema, BenchmarkScoreSchema, RejectedSchema,
 	}
 }
 
@@ -50,6 +52,12 @@ func (*FusionExample) Schema() string { return FusionExampleSchema }
 
 // Schema returns EvaluationSchema.
 func (*Evaluation) Schema() string { return EvaluationSchema }
+
+// Schema returns BenchmarkItemSchema.
+func (*BenchmarkItem) Schema() string { return BenchmarkItemSchema }
+
+// Schema returns BenchmarkScoreSchema.
+func (*BenchmarkScore) Schema() string { return BenchmarkScoreSchema }
 
 // Schema returns RejectedSchema.
 func (*Rejected) Schema() string { return RejectedSchema }

@@ -23,6 +23,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/profuser/profuser/pipelines"
+	"github.com/profuser/profuser/pipelines/exam"
 	"github.com/profuser/profuser/pipelines/worker"
 )
 
@@ -39,6 +40,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // the first Ctrl-C ends the work, a second one the process
 	if worker.Started(args) {
 		pipelines.UseEngines()
+		exam.UseModels()
 		if err := worker.Work(ctx, args); err != nil {
 			fmt.Fprintln(stderr, "profuser:", err)
 			return 1
@@ -75,6 +77,7 @@ func initBeam(args []string) error {
 		if strings.HasPrefix(strings.TrimLeft(a, "-"), "worker=") {
 			flags = args
 			pipelines.UseEngines()
+			exam.UseModels()
 			if err := worker.EnterFolder(); err != nil {
 				return err
 			}
@@ -106,6 +109,10 @@ func newRoot(ran *bool) *cobra.Command {
 	root.AddCommand(newImport(), newInspect(), newValidate(), newExport(), newServe(), newWorkerPool())
 	root.AddCommand(newTokenize(), newDetokenize(), newChatRender(), newScore(), newSample(), newAlign(), newVocabulary())
 	for _, step := range pipelines.Steps {
+		if step == "evaluate" {
+			root.AddCommand(newEvaluate())
+			continue
+		}
 		root.AddCommand(newStep(step))
 	}
 	return root

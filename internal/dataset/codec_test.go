@@ -34,6 +34,8 @@ func TestRoundTrip(t *testing.T) {
 	t.Run("selection", func(t *testing.T) { roundTrip(t, sampleSelections(60)) })
 	t.Run("fusion_example", func(t *testing.T) { roundTrip(t, sampleFusionExamples(60)) })
 	t.Run("evaluation", func(t *testing.T) { roundTrip(t, sampleEvaluations(60)) })
+	t.Run("benchmark_item", func(t *testing.T) { roundTrip(t, sampleBenchmarkItems(60)) })
+	t.Run("benchmark_score", func(t *testing.T) { roundTrip(t, sampleBenchmarkScores(60)) })
 	t.Run("rejected", func(t *testing.T) { roundTrip(t, sampleRejects(60)) })
 	t.Run("many pages", func(t *testing.T) { roundTrip(t, sampleGenerations(80, 120, 10)) })
 	t.Run("no rows", func(t *testing.T) { roundTrip(t, []schemas.Generation{}) })
@@ -133,6 +135,10 @@ func TestGoldenSchemas(t *testing.T) {
 			return describe[schemas.FusionExample]()
 		case schemas.EvaluationSchema:
 			return describe[schemas.Evaluation]()
+		case schemas.BenchmarkItemSchema:
+			return describe[schemas.BenchmarkItem]()
+		case schemas.BenchmarkScoreSchema:
+			return describe[schemas.BenchmarkScore]()
 		case schemas.RejectedSchema:
 			return describe[schemas.Rejected]()
 		}

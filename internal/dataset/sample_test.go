@@ -155,3 +155,35 @@ func sampleRejects(n int) []schemas.Rejected {
 	}
 	return rows
 }
+
+// sampleBenchmarkItems are questions with two to four answers, every fifth one to be written.
+func sampleBenchmarkItems(n int) []schemas.BenchmarkItem {
+	var rows []schemas.BenchmarkItem
+	for i := range n {
+		b := schemas.BenchmarkItem{Task: "arc_challenge", DocID: int32(i), Contexts: []string{"Question: Is it blue?\nAnswer:"}, Gold: 1}
+		for k := range 2 + i%3 {
+			b.Answers, b.Continuations = append(b.Answers, fmt.Sprint("é", k)), append(b.Continuations, fmt.Sprint(" é", k))
+			b.Right = append(b.Right, k == 1)
+		}
+		if i%5 == 4 {
+			b.Task, b.Gold, b.Answers, b.Continuations, b.Right = "gsm8k", 0, []string{"2 + 2 = 4 #### 4"}, nil, nil
+		}
+		rows = append(rows, b)
+	}
+	return rows
+}
+
+func sampleBenchmarkScores(n int) []schemas.BenchmarkScore {
+	var rows []schemas.BenchmarkScore
+	for _, b := range sampleBenchmarkItems(n) {
+		s := schemas.BenchmarkScore{BenchmarkItem: b, Metrics: []schemas.Metric{{Name: "acc", Value: 1}, {Name: "acc_norm", Value: 0}}}
+		for k := range b.Continuations {
+			s.LogLikelihoods = append(s.LogLikelihoods, -1.5*float64(k))
+		}
+		if b.Continuations == nil {
+			s.Text = "#### 4"
+		}
+		rows = append(rows, s)
+	}
+	return rows
+}

@@ -45,6 +45,8 @@ var kinds = map[string]kind{
 	"selection":       rowsOf[schemas.Selection],
 	"fusion_example":  rowsOf[schemas.FusionExample],
 	"evaluation":      rowsOf[schemas.Evaluation],
+	"benchmark_item":  rowsOf[schemas.BenchmarkItem],
+	"benchmark_score": rowsOf[schemas.BenchmarkScore],
 	"rejected":        rowsOf[schemas.Rejected],
 }
 

@@ -3,11 +3,14 @@ package serving
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/models/serving/transport"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -112,4 +115,30 @@ func (m *Model) reading(ctx context.Context) (*reader, error) {
 		reasons = append(reasons, fmt.Sprintf("%s: %v", way.name, err))
 	}
 	return nil, fmt.Errorf("this server does not return the log-probs of a given text, which reading the references needs; serve the model with vLLM, SGLang or profuser serve (llama.cpp ignores echo, transformers serve refuses it). Tried %s", strings.Join(reasons, "; "))
+}
+
+// OnlyName is the name of the one model that a server lists; an error names all where there are several.
+func OnlyName(ctx context.Context, o transport.Options) (name string, err error) {
+	o.Identity = "names"
+	pool, err := transport.New(o)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	err = pool.Do(ctx, transport.Request{Method: http.MethodGet, Path: "/v1/models", Fresh: true, Check: func(reply []byte) error {
+		var list struct{ Data []listed }
+		if err := decode(reply, &list); err != nil {
+			return err
+		}
+		var names []string
+		for _, l := range list.Data {
+			names = append(names, l.ID)
+		}
+		if len(names) != 1 || names[0] == "" {
+			return &otherReply{fmt.Errorf("the server has the models %q: say which one", names)}
+		}
+		name = names[0]
+		return nil
+	}})
+	return name, err
 }
