@@ -113,6 +113,13 @@ likelihood: ## what exact alignment keeps of SmolLM2's likelihood, by target tok
 	test -f $(SMOLLM2)/model.safetensors || $(PYTHON) ../shared/tools/smollm2.py $(SMOLLM2)
 	go run ./data/likelihood -model $(SMOLLM2) -texts $(LIKELIHOOD_TEXTS) -entries $(LIKELIHOOD_ENTRIES) -targets vicuna,mptchat,gpt2,mistral03
 
+LM_EVAL ?= $(PYTHON)
+BENCHMARK_ITEMS ?= 3
+
+compare-benchmarks: build ## profuser evaluate --task beside lm_eval on SmolLM2-135M, item by item; LM_EVAL=python of a venv with lm_eval==0.4.13
+	test -f $(SMOLLM2)/model.safetensors || $(PYTHON) ../shared/tools/smollm2.py $(SMOLLM2)
+	$(LM_EVAL) pipelines/exam/testdata/expect.py compare --model $(SMOLLM2) --items data/benchmarks --profuser bin/profuser --limit $(BENCHMARK_ITEMS)
+
 REAL ?=
 MERGEKIT ?= out/mergekit/bin/python
 

@@ -1,7 +1,9 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/profuser/profuser/fusion/mersenne"
@@ -19,28 +21,52 @@ const (
 // sampleSeed is the harness's default of fewshot_random_seed.
 const sampleSeed = 1234
 
-// Examples chooses the n examples of each of items documents from a list of so many, in the items' order: [items][n]
-// indices. Errors: fewer examples than n.
-func (t Task) Examples(how string, items, of, n int) ([][]int, error) {
-	if n > of {
-		return nil, fmt.Errorf("%d examples are wanted, the few-shot file has %d: give more or a smaller --shots", n, of)
+// Examples chooses n examples for each item, in the items' order. Errors: fewer examples than are drawn from.
+//
+// A task that Excludes never shows an item itself: it draws one more than n, and what is left of them without the item,
+// or, where the item came several times, n of the others. Source: lm_eval 0.4.13, api/samplers.py.
+func (t Task) Examples(how string, items, pool []Document, n int) ([][]Document, error) {
+	drawn := n
+	if t.Excludes && how == Sampled && n > 0 {
+		drawn++
+	}
+	if drawn > len(pool) {
+		return nil, fmt.Errorf("%d examples are drawn, the few-shot file has %d: give more or a smaller --shots", drawn, len(pool))
 	}
 	random := mersenne.New(sampleSeed)
-	out := make([][]int, items)
-	for i := range out {
-		if n == 0 {
-			continue
+	sample := func(from []Document, n int) ([]Document, error) {
+		places, err := random.Sample(len(from), n)
+		var out []Document
+		for _, place := range places {
+			out = append(out, from[place])
 		}
-		if how == Sampled && !t.FirstOnly {
-			var err error
-			if out[i], err = random.Sample(of, n); err != nil {
-				return nil, err
+		return out, err
+	}
+	out := make([][]Document, len(items))
+	for i, item := range items {
+		others := func(from []Document) []Document {
+			if !t.Excludes || item.Raw == "" {
+				return from
 			}
+			return slices.DeleteFunc(slices.Clone(from), func(d Document) bool { return d.Raw == item.Raw })
+		}
+		var err error
+		switch {
+		case n == 0:
 			continue
+		case how == Sampled && !t.FirstOnly:
+			if out[i], err = sample(pool, drawn); err == nil {
+				if out[i] = others(out[i]); len(out[i]) < n {
+					out[i], err = sample(others(pool), n)
+				}
+			}
+		default:
+			out[i] = others(pool)
 		}
-		for k := range n {
-			out[i] = append(out[i], k)
+		if err != nil || len(out[i]) < n {
+			return nil, errors.Join(err, fmt.Errorf("the few-shot file has fewer than %d examples besides the item itself", n))
 		}
+		out[i] = out[i][:n]
 	}
 	return out, nil
 }

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,8 @@ type Task struct {
 	Generates bool
 	// FirstOnly says that the examples are always the first ones.
 	FirstOnly bool
+	// Excludes says that an item is never its own example: the harness takes these tasks' files for one.
+	Excludes bool
 	// Metrics are those that are reported.
 	Metrics []string
 	// Revision is the harness's own version of the task.
@@ -47,11 +50,11 @@ type Task struct {
 var Tasks = []Task{
 	{Name: "arc_challenge", Shots: 25, Metrics: []string{Acc, AccNorm}, Revision: 1, read: readARC},
 	{Name: "gsm8k", Shots: 5, Generates: true, Metrics: []string{Flexible, Strict}, Revision: 3, read: readGSM8K},
-	{Name: "hellaswag", Shots: 10, Metrics: []string{Acc, AccNorm}, Revision: 1, read: readHellaSwag},
+	{Name: "hellaswag", Shots: 10, Excludes: true, Metrics: []string{Acc, AccNorm}, Revision: 1, read: readHellaSwag},
 	{Name: "mmlu", Shots: 5, FirstOnly: true, Metrics: []string{Acc}, Revision: 1, read: readMMLU, table: tableMMLU},
 	{Name: "truthfulqa_mc1", Fixed: true, Metrics: []string{Acc}, Revision: 2, read: readTruthfulQA1},
 	{Name: "truthfulqa_mc2", Fixed: true, Metrics: []string{Acc}, Revision: 3, read: readTruthfulQA2},
-	{Name: "winogrande", Shots: 5, Metrics: []string{Acc}, Revision: 1, read: readWinoGrande},
+	{Name: "winogrande", Shots: 5, Excludes: true, Metrics: []string{Acc}, Revision: 1, read: readWinoGrande},
 }
 
 // Named finds a task; an error lists all names.
@@ -84,6 +87,8 @@ type Document struct {
 	Gold int
 	// True says of each answer whether it is right, where several are (TruthfulQA MC2); nil elsewhere.
 	True []bool
+	// Raw is the row as JSON, by which the same item is known again; "" for a row that JSON cannot have.
+	Raw string
 }
 
 // Document reads an item. Errors name the field, what it has and what is wanted.
@@ -96,6 +101,9 @@ func (t Task) Document(r Row) (Document, error) {
 		if strings.ContainsRune(text, 0) {
 			return Document{}, fmt.Errorf("a text of the item has a NUL character")
 		}
+	}
+	if raw, err := json.Marshal(r); err == nil {
+		d.Raw = string(raw)
 	}
 	return d, nil
 }

@@ -79,18 +79,18 @@ func requestsOf(o Options, render func([]schemas.Message) (string, error), subje
 		}
 	}
 	pool = slices.DeleteFunc(slices.Clone(pool), func(d harness.Document) bool { return d.Subject != subject })
-	drawn, err := o.task.Examples(o.Sampling, len(places), len(pool), o.shots())
+	var asked []harness.Document
+	for _, place := range places {
+		asked = append(asked, documents[place])
+	}
+	examples, err := o.task.Examples(o.Sampling, asked, pool, o.shots())
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("choosing examples from %s%s: %w", o.FewShot, of(subject), err))
+		return nil, fmt.Errorf("choosing examples from %s%s: %w", o.FewShot, of(subject), err)
 	}
 	var out []schemas.BenchmarkItem
 	for k, place := range places {
-		var examples []harness.Document
-		for _, e := range drawn[k] {
-			examples = append(examples, pool[e])
-		}
 		d := documents[place]
-		r, err := o.task.Request(d, examples, render)
+		r, err := o.task.Request(d, examples[k], render)
 		if err != nil {
 			return nil, fmt.Errorf("item %d of %s: rendering its examples and question: %w", place, o.Items, err)
 		}
