@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/profuser/profuser/fusion/harness"
+	"github.com/profuser/profuser/models/engine"
+	"github.com/profuser/profuser/models/serving/server"
 	"github.com/profuser/profuser/pipelines/exam"
 	"github.com/profuser/profuser/schemas"
 )
@@ -161,8 +165,8 @@ func TestScores(t *testing.T) {
 	e := load(t)
 	dir := model(t, e.Context)
 	for run := range e.Runs {
-		if strings.HasSuffix(run, ".first_n") {
-			continue
+		if kind := strings.SplitN(run, ".", 2)[1]; kind == "first_n" || kind == "chat" && run != "arc_challenge.chat" && run != "gsm8k.chat" {
+			continue // TestPrompts has the texts; the model reads them as it reads the others
 		}
 		t.Run(run, func(t *testing.T) {
 			o := options(t, e, run, dir)
@@ -180,6 +184,103 @@ func TestScores(t *testing.T) {
 			}
 			compareSummary(t, o, e.Runs[run].Results)
 		})
+	}
+}
+
+// TestServed: a model behind a server gives the rows that it gives in process.
+func TestServed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("asks a model")
+	}
+	dir := model(t, 1024)
+	e, err := engine.Open(dir, engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	at := httptest.NewServer(server.New(e, server.Options{Name: "target"}))
+	defer at.Close()
+	for _, run := range []string{"winogrande.first_n", "gsm8k.harness"} {
+		expectations := load(t)
+		expectations.Limit = 3
+		own := options(t, expectations, run, dir)
+		served := options(t, expectations, run, dir)
+		served.Model, served.Endpoint, served.Tokenizer = "", at.URL, dir
+		for _, o := range []exam.Options{own, served} {
+			if err := exam.Run(t.Context(), o, new(bytes.Buffer)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, got := linesOf[line](t, own.Out+"/items.jsonl"), linesOf[line](t, served.Out+"/items.jsonl")
+		for i, w := range want {
+			compare(t, got[i], w)
+		}
+		if len(got) != 3 || len(want) != 3 {
+			t.Errorf("%s: %d and %d items", run, len(got), len(want))
+		}
+	}
+}
+
+// TestResume: parts that are there are not asked for again, a missing one is, and the results are the same bytes.
+func TestResume(t *testing.T) {
+	if testing.Short() {
+		t.Skip("asks a model")
+	}
+	e := load(t)
+	o := options(t, e, "winogrande.first_n", root+"data/models/target")
+	o.Limit = 2
+	run := func() string {
+		t.Helper()
+		if err := exam.Run(t.Context(), o, new(bytes.Buffer)); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(o.Out + "/items.parquet")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	first := run()
+	for _, name := range []string{"_MANIFEST-000001.json", "part-000000.parquet"} {
+		if err := os.Remove(o.Out + "/scores/" + name); err != nil {
+			t.Fatal(err)
+		}
+		if run() != first {
+			t.Errorf("without %s the results are others", name)
+		}
+		if name == "_MANIFEST-000001.json" {
+			if err := os.Remove(o.Out + "/scores/" + name); err != nil { // the next round begins without one
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestFormats: the same items as Parquet with dictionaries, as Hugging Face writes it, and as JSON lines.
+func TestFormats(t *testing.T) {
+	for task, paths := range map[string][2]string{
+		"arc_challenge":  {"testdata/arc_challenge.parquet", root + "data/benchmarks/arc_challenge.jsonl"},
+		"truthfulqa_mc2": {"testdata/truthfulqa.parquet", root + "data/benchmarks/truthfulqa.jsonl"},
+		"mmlu":           {"testdata/mmlu.parquet", root + "data/benchmarks/mmlu.jsonl"},
+		"truthfulqa_mc1": {root + "data/benchmarks/truthfulqa.csv", root + "data/benchmarks/truthfulqa.jsonl"},
+	} {
+		named, err := harness.Named(task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read [2][]harness.Document
+		for i, path := range paths {
+			if read[i], err = exam.Documents(named, path, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := cmp.Diff(read[1], read[0], cmpopts.IgnoreFields(harness.Document{}, "Raw")); d != "" || len(read[0]) != 24 {
+			t.Errorf("%s: %d items (-JSON lines +%s):\n%s", task, len(read[0]), paths[0], d)
+		}
 	}
 }
 

@@ -154,6 +154,16 @@ def write(a, work):
             lines = [json.loads(l) for l in path.read_text().splitlines()]
             summary["runs"][f"{name}.{kind}"] = {"shots": TASKS[name][0], "results": summarize(name, lines)}
     (a.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    parquet(a.items, a.out.parent)
+
+
+def parquet(items, out):
+    """Three of the files as Hugging Face's library writes them."""
+    import datasets
+
+    for name in ("arc_challenge", "truthfulqa", "mmlu"):
+        rows = [json.loads(l) for l in (items / (name + ".jsonl")).read_text().splitlines()]
+        datasets.Dataset.from_list(rows).to_parquet(out / (name + ".parquet"))
 
 
 def compare(a, work):
