@@ -17,8 +17,8 @@ type Row map[string]any
 func (r Row) field(path string) (any, error) {
 	var value any = map[string]any(r)
 	for part := range strings.SplitSeq(path, ".") {
-		object, ok := value.(map[string]any)
-		if value, ok = object[part]; !ok || value == nil {
+		object, _ := value.(map[string]any) // of nothing else is a field found
+		if value = object[part]; value == nil {
 			return nil, fmt.Errorf("field %s: is missing", path)
 		}
 	}
