@@ -34,6 +34,8 @@ type Trainer struct {
 	BatchPrompts int `yaml:"batch_prompts" default:"128" allow:"[1, inf)"`
 	// Longest example in tokens; texts are cut on the right, prompts never.
 	MaxLength int `yaml:"max_length" default:"2048" allow:"[16, inf)"`
+	// Whether several examples share a row, each attending to itself only; losses and gradients are the same.
+	Packing bool `yaml:"packing" default:"false"`
 	// Peak learning rate of AdamW; it falls to a tenth on a cosine.
 	LearningRate float64 `yaml:"learning_rate" default:"1e-5" allow:"(0, 1]"`
 	// Share of the steps in which the learning rate rises.

@@ -1,6 +1,8 @@
 package fusing
 
 import (
+	"slices"
+
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/profuser/profuser/trainer/batch"
@@ -73,25 +75,44 @@ func cut(examples []*example, g global, o *Options, weights [modes]float64, beta
 		lengths[i] = e.Inputs()
 	}
 	var out []*micro
-	for _, group := range batch.Groups(lengths, o.MicroPositions, leastRows) {
-		m := &micro{}
-		var sequences []batch.Sequence
-		answers, widest := 0, 1
-		for _, i := range group.Members {
+	if o.Packing {
+		for _, p := range batch.Packings(lengths, o.MicroPositions) {
+			out = append(out, newMicro(examples, p.Members, func(rows [][]batch.Sequence, a int) *batch.Rows {
+				return batch.PackTogether(rows, p.B, p.S, a)
+			}))
+		}
+	} else {
+		for _, group := range batch.Groups(lengths, o.MicroPositions, leastRows) {
+			out = append(out, newMicro(examples, [][]int{group.Members}, func(rows [][]batch.Sequence, a int) *batch.Rows {
+				return batch.PackInto(rows[0], group.B, group.S, a)
+			}))
+		}
+	}
+	for _, m := range out {
+		m.fill(g, o.Normalize, weights, beta)
+	}
+	return out
+}
+
+// newMicro lays out the members in their order; lay is given their sequences and the room for predicting positions.
+func newMicro(examples []*example, members [][]int, lay func(rows [][]batch.Sequence, a int) *batch.Rows) *micro {
+	m := &micro{}
+	rows := make([][]batch.Sequence, len(members))
+	answers, widest := 0, 1
+	for row, of := range members {
+		for _, i := range of {
 			e := examples[i]
 			m.examples = append(m.examples, e)
-			sequences = append(sequences, e.Sequence)
+			rows[row] = append(rows[row], e.Sequence)
 			answers += e.Answers()
 			for t := range e.rest {
 				widest = max(widest, int(e.starts[t+1]-e.starts[t]))
 			}
 		}
-		m.rows = batch.PackInto(sequences, group.B, group.S, batch.Count(answers, 32))
-		m.k = (widest + 7) / 8 * 8
-		m.fill(g, o.Normalize, weights, beta)
-		out = append(out, m)
 	}
-	return out
+	m.rows = lay(rows, batch.Count(answers, 32))
+	m.k = (widest + 7) / 8 * 8
+	return m
 }
 
 // fill lays out what belongs to the predicting positions, in the order of rows.Index.
@@ -119,8 +140,12 @@ func (m *micro) fill(g global, normalize string, weights [modes]float64, beta fl
 // inputs are the graph's tensors.
 func (m *micro) inputs() []any {
 	a := len(m.rows.Index)
+	tokens := tensors.FromFlatDataAndDimensions(m.rows.Tokens, m.rows.B, m.rows.S)
+	if m.rows.Blocks != nil {
+		tokens = tensors.FromFlatDataAndDimensions(slices.Concat(m.rows.Tokens, m.rows.Positions, m.rows.Blocks), 3, m.rows.B, m.rows.S)
+	}
 	return []any{
-		tensors.FromFlatDataAndDimensions(m.rows.Tokens, m.rows.B, m.rows.S),
+		tokens,
 		tensors.FromFlatDataAndDimensions(m.rows.Index, a), tensors.FromFlatDataAndDimensions(m.rows.Gold, a),
 		tensors.FromFlatDataAndDimensions(m.goldWeight, a), tensors.FromFlatDataAndDimensions(m.teacherWeight, a),
 		tensors.FromFlatDataAndDimensions(m.ids, a, m.k), tensors.FromFlatDataAndDimensions(m.probs, a, m.k), tensors.FromFlatDataAndDimensions(m.rest, a),

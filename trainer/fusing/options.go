@@ -45,6 +45,8 @@ type Options struct {
 	MaxLength int
 	// MicroPositions bounds rows times length of a micro-batch. Default 4096.
 	MicroPositions int
+	// Packing puts several examples into a row; each attends to itself only.
+	Packing bool
 	// LearningRate is the peak, positive.
 	LearningRate float64
 	// Warmup is the share of the steps in which the rate rises, in [0, 1).

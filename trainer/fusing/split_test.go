@@ -13,7 +13,7 @@ import (
 	"github.com/profuser/profuser/trainer/trainertest"
 )
 
-// TestSplit cuts one batch in three ways: losses and gradients must be the same, up to float32 sums.
+// TestSplit cuts one batch in three ways, and packs it in two: losses and gradients must be the same, up to float32 sums.
 func TestSplit(t *testing.T) {
 	for _, normalize := range []string{PerExample, PerToken} {
 		t.Run(normalize, func(t *testing.T) {
@@ -28,8 +28,8 @@ func TestSplit(t *testing.T) {
 			examples, g := collect(prompts, flags{true, true})
 			var want losses
 			var gradients [][]float32
-			for i, positions := range []int{1 << 20, 300, 1} { // in one, in some, one by one
-				o.MicroPositions = positions
+			for i, positions := range []int{1 << 20, 300, 1, 1 << 20, 300} { // in one, in some, one by one; packed
+				o.MicroPositions, o.Packing = positions, i > 2
 				store, err := decoder.LoadStore(o.Target, config)
 				if err != nil {
 					t.Fatal(err)

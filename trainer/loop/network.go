@@ -37,14 +37,29 @@ func Trainable(c decoder.Config) error {
 	return fmt.Errorf("architecture %s cannot be trained, only read; %s can", c.Architecture, strings.Join(known, ", "))
 }
 
-// NewNetwork runs tokens [B, S] forward on the graph's backend.
+// NewNetwork runs tokens [B, S] forward on the graph's backend. Tokens [3, B, S] are packed rows: tokens, positions and
+// blocks, as reverse.NewPacked takes them; blocks count from 1.
 func NewNetwork(scope *model.Scope, c decoder.Config, tokens *graph.Node) Network {
+	if tokens.Rank() == 3 {
+		return newPacked(scope, c, tokens)
+	}
 	if reverse.Supports(c) && tokens.Graph().Backend().Name() == "Go Backend" {
 		return taped{reverse.New(scope, c, tokens)}
 	}
 	m := decoder.New(c)
 	d := tokens.Shape().Dimensions
 	return &differentiated{scope: scope, m: m, c: c, hidden: graph.Reshape(m.Hidden(scope, tokens), d[0]*d[1], c.Dim)}
+}
+
+// newPacked is NewNetwork of packed rows. decoder.Tree's block 0 would be a text that all see.
+func newPacked(scope *model.Scope, c decoder.Config, packed *graph.Node) Network {
+	tokens, positions, blocks := reverse.Unstack(packed)
+	if reverse.Supports(c) && tokens.Graph().Backend().Name() == "Go Backend" {
+		return taped{reverse.NewPacked(scope, c, tokens, positions, blocks)}
+	}
+	m := decoder.New(c)
+	d := tokens.Shape().Dimensions
+	return &differentiated{scope: scope, m: m, c: c, hidden: graph.Reshape(m.Tree(scope, tokens, positions, blocks), d[0]*d[1], c.Dim)}
 }
 
 type taped struct{ tape *reverse.Tape }
