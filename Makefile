@@ -48,7 +48,7 @@ lint: ## formatting, vet, staticcheck, house rules
 
 # GoMLX's vector kernels compute addresses as integers, which checkptr, part of -race, does not allow.
 race: ## tests of the concurrent packages under the race detector (needs cgo)
-	CGO_ENABLED=1 go test -race ./transforms/inflight ./models/tokenizer/... ./internal/dataset ./trainer/merge ./trainer/merge/stream
+	CGO_ENABLED=1 go test -race ./transforms/inflight ./models/tokenizer/... ./internal/dataset ./trainer/prefetch ./trainer/merge ./trainer/merge/stream
 	CGO_ENABLED=1 go test -race -gcflags=all=-d=checkptr=0 ./models/engine ./models/serving/...
 
 fuzz: ## every fuzz target for FUZZTIME (60s)

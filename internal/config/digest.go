@@ -72,15 +72,11 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 		d["align"] = c.Align
 		d["fuse"] = []string{c.Fuse.Keep, c.Fuse.TargetWins}
 	case "train":
-		t := c.Trainer
 		d["before"] = c.Digest("fuse")
 		d["holdout"] = c.Prompts.Holdout
 		d["objective"] = c.Objective.effective()
 		d["curriculum"] = c.Curriculum
-		d["trainer"] = []any{c.Seed, t.BatchPrompts, t.MaxLength, t.LearningRate, t.Warmup, t.WeightDecay, t.Clip}
-		if t.Packing {
-			d["packing"] = true // other sums, other roundings
-		}
+		d["trainer"] = append([]any{c.Seed}, c.Trainer.effective()...)
 	case "evaluate":
 		d["max_new_tokens"] = c.Evaluate.MaxNewTokens
 		if model == fused || model == "" {
@@ -124,6 +120,15 @@ func (o Objective) effective() Objective {
 		o.ExampleWeights, o.RewardTemperature = "", 0
 	}
 	return o
+}
+
+// effective is what a training depends on, options only where they are not at their defaults.
+func (t Trainer) effective() []any {
+	all := []any{t.BatchPrompts, t.MaxLength, t.LearningRate, t.Warmup, t.WeightDecay, t.Clip}
+	if t.Packing { // other sums, other roundings
+		all = append(all, "packing")
+	}
+	return all
 }
 
 // fused is the trained model's name in evaluations.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/profuser/profuser/trainer/loop"
 )
@@ -26,8 +28,9 @@ type stepLine struct {
 	LearningRate  float64  `json:"learning_rate"`
 	GradNorm      *float64 `json:"grad_norm"`
 	Tokens        int      `json:"tokens"`
-	// Seconds is the time that the step took.
+	// Seconds is the time that the step took, Wait how much of it passed until its data were there.
 	Seconds float64 `json:"seconds"`
+	Wait    float64 `json:"wait"`
 	// Bad lists the prompts of a batch whose loss or gradient was not finite; the step was not applied.
 	Bad []string `json:"bad,omitempty"`
 }
@@ -103,3 +106,6 @@ func (j *journal) write(line any) error {
 }
 
 func (j *journal) close() error { return j.f.Close() }
+
+// seconds is a duration for the metrics, to a tenth of a millisecond.
+func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e4) / 1e4 }

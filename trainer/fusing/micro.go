@@ -67,9 +67,17 @@ type micro struct {
 // leastRows is what a micro-batch gathers before padding counts: smaller products run slower than padding costs.
 const leastRows = 16
 
-// cut makes micro-batches of examples. weights are w_I and w_T, beta scales the divergence; the weights of positions hold
-// all divisions, so that the graph's sums are the loss.
+// cut makes micro-batches of examples and weighs them.
 func cut(examples []*example, g global, o *Options, weights [modes]float64, beta float64) []*micro {
+	micros := layOut(examples, o)
+	for _, m := range micros {
+		m.weigh(g, o.Normalize, weights, beta)
+	}
+	return micros
+}
+
+// layOut makes micro-batches of examples, without weights.
+func layOut(examples []*example, o *Options) []*micro {
 	lengths := make([]int, len(examples))
 	for i, e := range examples {
 		lengths[i] = e.Inputs()
@@ -87,9 +95,6 @@ func cut(examples []*example, g global, o *Options, weights [modes]float64, beta
 				return batch.PackInto(rows[0], group.B, group.S, a)
 			}))
 		}
-	}
-	for _, m := range out {
-		m.fill(g, o.Normalize, weights, beta)
 	}
 	return out
 }
@@ -112,26 +117,39 @@ func newMicro(examples []*example, members [][]int, lay func(rows [][]batch.Sequ
 	}
 	m.rows = lay(rows, batch.Count(answers, 32))
 	m.k = (widest + 7) / 8 * 8
+	m.fill()
 	return m
 }
 
-// fill lays out what belongs to the predicting positions, in the order of rows.Index.
-func (m *micro) fill(g global, normalize string, weights [modes]float64, beta float64) {
+// fill lays out the teachers of the predicting positions, in the order of rows.Index.
+func (m *micro) fill() {
 	a := len(m.rows.Index)
-	m.goldWeight, m.teacherWeight, m.rest = make([]float32, a), make([]float32, a), make([]float32, a)
-	m.ids, m.probs = make([]int32, a*m.k), make([]float32, a*m.k)
+	m.rest, m.ids, m.probs = make([]float32, a), make([]int32, a*m.k), make([]float32, a*m.k)
+	at := 0
+	for _, e := range m.examples {
+		for t := range e.Answers() {
+			m.rest[at] = e.rest[t]
+			from, to := e.starts[t], e.starts[t+1]
+			copy(m.ids[at*m.k:], e.ids[from:to])
+			copy(m.probs[at*m.k:], e.probs[from:to])
+			at++
+		}
+	}
+}
+
+// weigh sets the weights of the predicting positions. weights are w_I and w_T, beta scales the divergence; the weights
+// hold all divisions, so that the graph's sums are the loss.
+func (m *micro) weigh(g global, normalize string, weights [modes]float64, beta float64) {
+	a := len(m.rows.Index)
+	m.goldWeight, m.teacherWeight = make([]float32, a), make([]float32, a)
 	at := 0
 	for _, e := range m.examples {
 		text, teacher := g.shares(e, normalize)
 		for t := range e.Answers() {
 			m.goldWeight[at] = float32(weights[e.mode] * text)
-			m.rest[at] = e.rest[t]
-			from, to := e.starts[t], e.starts[t+1]
-			if to > from {
+			if e.starts[t+1] > e.starts[t] {
 				m.teacherWeight[at] = float32(weights[e.mode] * beta * teacher)
 			}
-			copy(m.ids[at*m.k:], e.ids[from:to])
-			copy(m.probs[at*m.k:], e.probs[from:to])
 			at++
 		}
 	}

@@ -43,6 +43,8 @@ type Options struct {
 	BatchPrompts int
 	// MaxLength is the longest example in tokens; the model's context bounds it too.
 	MaxLength int
+	// EvaluatePrompts is the most held-out prompts whose losses are read. Default 1000.
+	EvaluatePrompts int
 	// MicroPositions bounds rows times length of a micro-batch. Default 4096.
 	MicroPositions int
 	// Packing puts several examples into a row; each attends to itself only.
@@ -90,6 +92,9 @@ const (
 // defaultMicroPositions is what measures fastest on the Go backend.
 const defaultMicroPositions = 4096
 
+// defaultEvaluatePrompts bounds the time and memory that held-out prompts take.
+const defaultEvaluatePrompts = 1000
+
 // leastText is the number of text tokens that a cut example must keep.
 const leastText = 16
 
@@ -123,6 +128,9 @@ func (o *Options) validate() error {
 		return fmt.Errorf("trainer.max_bad_steps: %d, must be at least 1", o.MaxBadSteps)
 	case len(o.Stages) == 0:
 		return errors.New("curriculum: no stages")
+	}
+	if o.EvaluatePrompts == 0 {
+		o.EvaluatePrompts = defaultEvaluatePrompts
 	}
 	if o.MicroPositions == 0 {
 		o.MicroPositions = defaultMicroPositions

@@ -56,9 +56,12 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		return Result{Skipped: done}, err
 	}
 	t, err := prepare(ctx, &o, format, sets, digest)
-	if err != nil {
+	if ctx.Err() != nil {
+		return Result{}, fmt.Errorf("%w before the first step", ErrStopped)
+	} else if err != nil {
 		return Result{}, err
 	}
+	defer t.corpus.close()
 	if err := t.run(ctx); err != nil {
 		return Result{}, err
 	}

@@ -82,6 +82,7 @@ func lines(t testing.TB, o Options) []map[string]any {
 			t.Fatal(err)
 		}
 		delete(m, "seconds")
+		delete(m, "wait")
 		all = append(all, m)
 	}
 	return all

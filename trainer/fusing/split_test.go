@@ -21,7 +21,7 @@ func TestSplit(t *testing.T) {
 			o.Normalize = normalize
 			c, format, config := open(t, &o)
 			_ = format
-			prompts, err := c.part(t.Context(), 0, false)
+			prompts, err := c.part(t.Context(), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,6 +98,7 @@ func open(t *testing.T, o *Options) (*corpus, *chat.Format, decoder.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(c.close)
 	return c, format, config
 }
 
@@ -111,7 +112,8 @@ func TestHoldout(t *testing.T) {
 	}
 	trained := map[string]int{}
 	for epoch := 1; epoch <= 2; epoch++ {
-		prompts, err := c.fetch(t.Context(), c.order(1, epoch, flags{true, true}))
+		order := c.order(1, epoch, flags{true, true})
+		prompts, err := order.fetch(t.Context(), 0, len(order.places))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,20 +154,20 @@ func TestWindows(t *testing.T) {
 	for epoch := 1; epoch <= 2; epoch++ {
 		order := c.order(1, epoch, flags{inference: true})
 		seen := map[string]bool{}
-		for at := range order {
-			p, err := c.fetch(t.Context(), order[at:at+1])
+		for at := range order.places {
+			p, err := order.fetch(t.Context(), at, at+1)
 			if err != nil {
 				t.Fatal(err)
 			}
 			seen[p[0].id] = true
 		}
-		if len(order) != n || len(seen) != n {
-			t.Errorf("epoch %d has %d prompts, %d different ones, want %d", epoch, len(order), len(seen), n)
+		if len(order.places) != n || len(seen) != n {
+			t.Errorf("epoch %d has %d prompts, %d different ones, want %d", epoch, len(order.places), len(seen), n)
 		}
-		if len(c.cache) > 2*window {
-			t.Errorf("%d parts in memory, want at most %d", len(c.cache), 2*window)
+		if kept := c.read.Kept(); kept > 2*window {
+			t.Errorf("%d parts in memory, want at most %d", kept, 2*window)
 		}
-		if text := fmt.Sprint(order); text == first {
+		if text := fmt.Sprint(order.places); text == first {
 			t.Error("both epochs have the same order")
 		} else {
 			first = text

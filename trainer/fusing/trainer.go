@@ -23,6 +23,7 @@ type trainer struct {
 	config   decoder.Config
 	dtype    string
 	corpus   *corpus
+	held     []prompt // held-out prompts, once they were read
 	plan     []epoch
 	total    int
 	schedule optim.Schedule
@@ -55,7 +56,7 @@ func (t *trainer) run(ctx context.Context) (err error) {
 	if resumed {
 		fmt.Fprintf(t.o.Log, "train: going on after step %d of %d\n", t.state.Step, t.total)
 		t.progress.Resume(t.state.Step)
-	} else if err := t.readHeldOut(t.plan[0], "start", 0); err != nil {
+	} else if err := t.readHeldOut(ctx, t.plan[0], "start", 0); err != nil {
 		return err
 	}
 	for _, e := range t.plan {
@@ -72,14 +73,20 @@ func (t *trainer) run(ctx context.Context) (err error) {
 
 // epoch does what is left of an epoch and what belongs to its end.
 func (t *trainer) epoch(ctx context.Context, e epoch) error {
-	order := t.corpus.order(t.o.Seed, e.number, e.needs)
+	batches := t.ahead(ctx, e)
+	defer batches.Close()
 	for at := t.state.Step - e.first; at < e.batches; at++ {
 		if err := ctx.Err(); err != nil || (t.o.StopAfter > 0 && t.state.Step == t.o.StopAfter) {
 			return t.stop()
 		}
 		started := time.Now()
-		places := order[at*t.o.BatchPrompts : min(len(order), (at+1)*t.o.BatchPrompts)]
-		if err := t.step(ctx, e, places, started); err != nil {
+		b, waited, err := batches.Next(ctx)
+		if err != nil && ctx.Err() != nil {
+			return t.stop()
+		} else if err != nil {
+			return err
+		}
+		if err := t.step(e, b, waited, started); err != nil {
 			return err
 		}
 		t.state.Position = at + 1
@@ -94,7 +101,7 @@ func (t *trainer) epoch(ctx context.Context, e epoch) error {
 	if e.last {
 		end = "stage"
 	}
-	if err := t.readHeldOut(e, end, t.state.Step); err != nil {
+	if err := t.readHeldOut(ctx, e, end, t.state.Step); err != nil {
 		return err
 	}
 	if t.o.KeepEpochs {
@@ -107,11 +114,7 @@ func (t *trainer) epoch(ctx context.Context, e epoch) error {
 }
 
 // step does one batch.
-func (t *trainer) step(ctx context.Context, e epoch, places []place, started time.Time) error {
-	prompts, err := t.corpus.fetch(ctx, places)
-	if err != nil {
-		return err
-	}
+func (t *trainer) step(e epoch, b *laid, waited time.Duration, started time.Time) error {
 	t.state.Step++
 	t.state.Stage, t.state.Epoch = e.stage.Name, e.number
 	beta := t.o.Beta
@@ -119,23 +122,21 @@ func (t *trainer) step(ctx context.Context, e epoch, places []place, started tim
 		beta = 0
 	}
 	line := stepLine{Step: t.state.Step, Epoch: e.number, Stage: e.stage.Name, LearningRate: t.schedule.Rate(t.state.Step)}
-	examples, g := collect(prompts, e.needs)
+	g := b.counts
 	var sums losses
-	micros := cut(examples, g, t.o, e.weights, beta)
-	inputs := make([][]any, len(micros))
-	for i, m := range micros {
+	inputs := make([][]any, len(b.micros))
+	for i, m := range b.micros {
+		m.weigh(g, t.o.Normalize, e.weights, beta)
 		inputs[i] = m.inputs()
 	}
 	reports, err := t.learner.AccumulateAll(inputs)
 	if err != nil {
 		return fmt.Errorf("step %d: %w", t.state.Step, err)
 	}
-	for i, m := range micros {
+	for i, m := range b.micros {
 		sums.add(m, g, t.o.Normalize, reports[i][0], reports[i][1])
 	}
-	for _, x := range examples {
-		line.Tokens += x.Inputs()
-	}
+	line.Tokens, line.Wait = b.tokens, seconds(waited)
 	line.take(sums, g, e.weights, beta)
 	norm, err := math.NaN(), error(loop.ErrNotFinite)
 	if line.Loss != nil {
@@ -146,13 +147,13 @@ func (t *trainer) step(ctx context.Context, e epoch, places []place, started tim
 	line.GradNorm = finite(norm)
 	if errors.Is(err, loop.ErrNotFinite) {
 		t.state.Bad++
-		for _, p := range prompts {
+		for _, p := range b.prompts {
 			line.Bad = append(line.Bad, p.id)
 		}
 	} else if err != nil {
 		return fmt.Errorf("step %d: %w", t.state.Step, err)
 	}
-	line.Seconds = math.Round(time.Since(started).Seconds()*1e4) / 1e4
+	line.Seconds = seconds(time.Since(started))
 	if err := t.journal.write(line); err != nil {
 		return err
 	}
@@ -198,12 +199,21 @@ func finite(x float64) *float64 {
 }
 
 // readHeldOut writes the losses on the held-out prompts, of both modes whatever the stage weighs.
-func (t *trainer) readHeldOut(e epoch, end string, step int) error {
+func (t *trainer) readHeldOut(ctx context.Context, e epoch, end string, step int) error {
 	line := heldOutLine{Step: step, Epoch: e.number, Stage: e.stage.Name, End: end, HeldOut: map[string]heldOutLoss{}}
 	if end == "start" {
 		line.Epoch = 0
 	}
-	examples, g := collect(t.corpus.held, flags{true, true})
+	if t.held == nil {
+		held, err := t.corpus.heldOutPrompts(ctx)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w while reading the held-out prompts; the same command goes on from the last checkpoint", ErrStopped)
+		} else if err != nil {
+			return err
+		}
+		t.held = held
+	}
+	examples, g := collect(t.held, flags{true, true})
 	var sums losses
 	for _, m := range cut(examples, g, t.o, [modes]float64{1, 1}, 1) {
 		reports, err := t.forward.Call(m.inputs()...)
