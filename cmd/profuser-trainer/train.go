@@ -38,7 +38,9 @@ func newTrain() *cobra.Command {
 writes them), by the sections objective, curriculum and trainer. Results in the out folder:
 
   model/                        the fused model, a Hugging Face directory
-  trainer/metrics.jsonl         one line a step; held-out losses at the start and at each epoch's end
+  trainer/metrics.jsonl         one line a step; held-out losses at the start, at each epoch's end, each trainer.evaluate_steps
+  trainer/samples.jsonl         answers to held-out prompts at the same moments (trainer.samples)
+  trainer/tensorboard/          the same numbers for TensorBoard
   trainer/epochs/epoch-N/       the model after each epoch (trainer.keep_epochs)
   trainer/checkpoints/step-N/   weights, moments and state to go on from
   steps/train.json              time and memory
@@ -117,6 +119,7 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 		Teaching:     objective.Teaching{Divergence: c.Objective.Divergence, Rest: c.Objective.Rest, Temperature: c.Objective.Temperature},
 		BatchPrompts: c.Trainer.BatchPrompts, MaxLength: c.Trainer.MaxLength, Packing: c.Trainer.Packing, LearningRate: c.Trainer.LearningRate, Warmup: c.Trainer.Warmup,
 		Optimizer: optimizer, Backend: c.Trainer.Backend, KeepLast: c.Trainer.KeepLast, KeepEpochs: c.Trainer.KeepEpochs, MaxBadSteps: c.Trainer.MaxBadSteps,
+		EvaluateSteps: c.Trainer.EvaluateSteps, EvaluatePrompts: c.Trainer.EvaluatePrompts, Samples: c.Trainer.Samples, SampleTokens: c.Evaluate.MaxNewTokens, PeakFlops: c.Trainer.PeakFlops,
 		CheckpointSteps: f.checkpointSteps, StopAfter: f.stopAfter, Fresh: f.resume == "never", Log: log,
 	}, nil
 }

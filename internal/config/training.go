@@ -50,4 +50,12 @@ type Trainer struct {
 	KeepEpochs bool `yaml:"keep_epochs" default:"true"`
 	// Steps with an infinite loss before the run stops.
 	MaxBadSteps int `yaml:"max_bad_steps" default:"3" allow:"[1, inf)"`
+	// Steps between readings of the held-out prompts' losses, beside those at epochs' ends; 0 is none.
+	EvaluateSteps int `yaml:"evaluate_steps" default:"0" allow:"[0, inf)"`
+	// Held-out prompts whose losses are read at most: those with the smallest hashes.
+	EvaluatePrompts int `yaml:"evaluate_prompts" default:"1000" allow:"[1, inf)"`
+	// Held-out prompts that the model answers whenever those losses are read, into trainer/samples.jsonl, with evaluate.max_new_tokens.
+	Samples int `yaml:"samples" default:"0" allow:"[0, 1000]"`
+	// Floating-point operations a second that the processor can do, for the utilisation; 0 measures products of matrices for half a second at the start.
+	PeakFlops float64 `yaml:"peak_flops" default:"0" allow:"[0, inf)"`
 }

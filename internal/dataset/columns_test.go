@@ -72,6 +72,14 @@ func TestColumns(t *testing.T) {
 			if name == "large" && (s.reads != 2 || 3*s.bytes > 2*int64(len(data))) {
 				t.Errorf("%s: %d reads of %d bytes, the part has %d", url, s.reads, s.bytes, len(data))
 			}
+			if err := s.Remove(ctx, d.Key(0)); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Create(ctx, d.Key(0), data[:len(data)-1]); err != nil {
+				t.Fatal(err)
+			}
+			_, err = Columns[schemas.FusionExample](ctx, d, 0, names...)
+			wantError(t, err, d.Key(0), "checksum", "changed or damaged")
 			if name == "small" && s.reads != 1 {
 				t.Errorf("%s: %d reads of a small part", url, s.reads)
 			}

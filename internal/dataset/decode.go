@@ -28,8 +28,8 @@ func DecodePart[T any](data []byte) (rows []T, f Footer, err error) {
 }
 
 // Columns reads some columns, by their names, of a part; the rows' other fields are zero. Of a store that reads pieces
-// only the footer and what lies from the first of the columns to the last is asked for, so the part's checksum is not
-// checked: Rows does that.
+// only the footer and what lies from the first of the columns to the last is asked for. So the part's size is compared
+// with the manifest's, its checksum only where something is wrong; Rows always does that.
 func Columns[T any](ctx context.Context, d *Dataset, part int, names ...string) (rows []T, err error) {
 	o, ok := d.store.(opener)
 	if !ok {
@@ -37,17 +37,25 @@ func Columns[T any](ctx context.Context, d *Dataset, part int, names ...string) 
 		return rows, err
 	}
 	key := d.Key(part)
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("reading columns of %s in %s: %w", key, d.store.URL(), err)
-		}
-	}()
 	r, size, done, err := o.open(ctx, key)
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if _, _, broken := Rows[T](ctx, d, part); broken != nil {
+			err = broken
+		} else {
+			err = fmt.Errorf("reading columns of %s in %s: %w", key, d.store.URL(), err)
+		}
+	}()
 	defer func() { err = errors.Join(err, done()) }()
 	defer recovered(&err)
+	if want := d.Manifest.Parts[part].Bytes; size != want {
+		return nil, fmt.Errorf("%d bytes, the manifest says %d", size, want)
+	}
 	end := newTail(r, size)
 	file, err := openFile(end, size)
 	if err != nil {

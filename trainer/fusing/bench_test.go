@@ -85,7 +85,7 @@ func benchmark(b *testing.B, store dataset.Store) Options {
 	return Options{
 		Store: store, Out: b.TempDir(), Target: "../../data/models/target", Format: chat.Options{}, Seed: 1, Holdout: 0.02, Beta: 0.5,
 		Teaching: objective.Teaching{Divergence: objective.KL, Rest: objective.Bucket, Temperature: 1}, Normalize: PerExample,
-		Stages: []curriculum.Stage{{Name: "both", Epochs: 1, Inference: 0.1, Training: 1}}, BatchPrompts: 20, MaxLength: 256, LearningRate: 1e-5,
+		Stages: []curriculum.Stage{{Name: "both", Epochs: 1, Inference: 0.1, Training: 1}}, BatchPrompts: 20, PeakFlops: -1, MaxLength: 256, LearningRate: 1e-5,
 		Optimizer: optim.Default(), Backend: "go:ops_sequential", KeepLast: 1, MaxBadSteps: 1, Log: io.Discard,
 	}
 }
@@ -183,7 +183,7 @@ func drain(b *testing.B, t *trainer, e epoch) (tokens int, heap uint64) {
 			m.weigh(l.counts, t.o.Normalize, e.weights, t.o.Beta)
 			m.inputs()
 		}
-		tokens += l.tokens
+		tokens += l.tokens()
 		if at%max(1, e.batches/20) == 0 {
 			var m runtime.MemStats
 			runtime.GC()
@@ -193,7 +193,6 @@ func drain(b *testing.B, t *trainer, e epoch) (tokens int, heap uint64) {
 	}
 	return tokens, heap
 }
-
 
 // real is a run whose texts' lengths BenchmarkPacking takes instead of drawn ones.
 var real = flag.String("real", "", "out folder of a run, for BenchmarkPacking: make real-prompts")

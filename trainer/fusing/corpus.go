@@ -337,10 +337,19 @@ const depth = 4
 
 // laid is a batch laid out for the graph, but for its weights: those may depend on the training so far.
 type laid struct {
-	prompts []prompt
-	counts  global
-	micros  []*micro
-	tokens  int // positions fed, padding not counted
+	prompts  []prompt
+	examples []*example
+	counts   global
+	micros   []*micro
+}
+
+// tokens is the number of positions fed, padding not counted.
+func (b *laid) tokens() int {
+	n := 0
+	for _, e := range b.examples {
+		n += e.Inputs()
+	}
+	return n
 }
 
 // ahead lays out an epoch's batches from the state's step on, in the background.
@@ -351,12 +360,7 @@ func (t *trainer) ahead(ctx context.Context, e epoch) *prefetch.Batches[*laid] {
 		if err != nil {
 			return nil, err
 		}
-		b := &laid{prompts: prompts}
 		examples, g := collect(prompts, e.needs)
-		b.counts, b.micros = g, layOut(examples, t.o)
-		for _, x := range examples {
-			b.tokens += x.Inputs()
-		}
-		return b, nil
+		return &laid{prompts, examples, g, layOut(examples, t.o)}, nil
 	})
 }

@@ -43,6 +43,13 @@ type Options struct {
 	BatchPrompts int
 	// MaxLength is the longest example in tokens; the model's context bounds it too.
 	MaxLength int
+	// EvaluateSteps is the number of steps between readings of the held-out prompts, beside those at epochs' ends; 0: none.
+	EvaluateSteps int
+	// Samples is the number of held-out prompts that are answered whenever their losses are read.
+	// SampleTokens is the length at which an answer is cut; positive where there are samples.
+	Samples, SampleTokens int
+	// PeakFlops is what the backend can do, in operations a second; 0 measures it, below 0 nothing is said of it.
+	PeakFlops float64
 	// EvaluatePrompts is the most held-out prompts whose losses are read. Default 1000.
 	EvaluatePrompts int
 	// MicroPositions bounds rows times length of a micro-batch. Default 4096.

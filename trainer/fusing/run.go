@@ -72,12 +72,14 @@ func Run(ctx context.Context, o Options) (Result, error) {
 func (o *Options) model() string       { return filepath.Join(o.Out, "model") }
 func (o *Options) checkpoints() string { return filepath.Join(o.Out, "trainer", "checkpoints") }
 func (o *Options) metrics() string     { return filepath.Join(o.Out, "trainer", "metrics.jsonl") }
+func (o *Options) samples() string     { return filepath.Join(o.Out, "trainer", "samples.jsonl") }
+func (o *Options) tensorboard() string { return filepath.Join(o.Out, "trainer", "tensorboard") }
 func (o *Options) done() string        { return filepath.Join(o.Out, "trainer", "done.json") }
 func (o *Options) epochs() string      { return filepath.Join(o.Out, "trainer", "epochs") }
 
 // clear removes what earlier runs wrote.
 func (o *Options) clear() error {
-	for _, path := range []string{o.done(), o.model(), o.checkpoints(), o.metrics(), o.epochs()} {
+	for _, path := range []string{o.done(), o.model(), o.checkpoints(), o.metrics(), o.samples(), o.tensorboard(), o.epochs()} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("starting over: %w", err)
 		}

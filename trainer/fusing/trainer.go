@@ -30,6 +30,7 @@ type trainer struct {
 	learner  *loop.Learner
 	forward  *loop.Forward
 	journal  *journal
+	watch    watch
 	progress *loop.Progress
 	state    loop.State
 	saved    time.Time // of the last checkpoint
@@ -48,10 +49,10 @@ func (t *trainer) run(ctx context.Context) (err error) {
 		t.state = state
 	}
 	fmt.Fprintf(t.o.Log, "train: %d rows, %d prompts held out, %d rows too long; %d steps in %d epochs\n", t.corpus.rows, len(t.corpus.held), t.corpus.dropped, t.total, len(t.plan))
-	if t.journal, err = openJournal(t.o.metrics(), t.state.Step); err != nil {
+	if err := t.openWatch(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.journal.close()) }()
+	defer func() { err = errors.Join(err, t.closeWatch()) }()
 	t.progress = loop.NewProgress(t.o.Log, t.total)
 	if resumed {
 		fmt.Fprintf(t.o.Log, "train: going on after step %d of %d\n", t.state.Step, t.total)
@@ -88,6 +89,11 @@ func (t *trainer) epoch(ctx context.Context, e epoch) error {
 		}
 		if err := t.step(e, b, waited, started); err != nil {
 			return err
+		}
+		if n := t.o.EvaluateSteps; n > 0 && t.state.Step%n == 0 && at+1 < e.batches {
+			if err := t.readHeldOut(ctx, e, "step", t.state.Step); err != nil {
+				return err
+			}
 		}
 		t.state.Position = at + 1
 		t.state.Seconds += time.Since(started).Seconds()
@@ -136,7 +142,7 @@ func (t *trainer) step(e epoch, b *laid, waited time.Duration, started time.Time
 	for i, m := range b.micros {
 		sums.add(m, g, t.o.Normalize, reports[i][0], reports[i][1])
 	}
-	line.Tokens, line.Wait = b.tokens, seconds(waited)
+	line.Tokens, line.Wait = b.tokens(), seconds(waited)
 	line.take(sums, g, e.weights, beta)
 	norm, err := math.NaN(), error(loop.ErrNotFinite)
 	if line.Loss != nil {
@@ -154,23 +160,11 @@ func (t *trainer) step(e epoch, b *laid, waited time.Duration, started time.Time
 		return fmt.Errorf("step %d: %w", t.state.Step, err)
 	}
 	line.Seconds = seconds(time.Since(started))
+	line.Utilisation = t.utilisation(b, time.Since(started))
 	if err := t.journal.write(line); err != nil {
 		return err
 	}
 	return t.show(line)
-}
-
-// show reports a step, and ends the run when too many were bad.
-func (t *trainer) show(line stepLine) error {
-	if line.Bad == nil {
-		t.progress.Step(line.Tokens, fmt.Sprintf("%s  loss %.4f  lr %.3g  grad %.2f", line.Stage, *line.Loss, line.LearningRate, *line.GradNorm))
-		return nil
-	}
-	fmt.Fprintf(t.o.Log, "step %d: loss or gradient is not finite, not applied (%d so far); its %d prompts are in %s\n", line.Step, t.state.Bad, len(line.Bad), t.o.metrics())
-	if t.state.Bad >= t.o.MaxBadSteps {
-		return fmt.Errorf("step %d: %d steps had a loss or gradient that is not finite, trainer.max_bad_steps is %d: lower trainer.learning_rate, or look at the prompts listed in %s", line.Step, t.state.Bad, t.o.MaxBadSteps, t.o.metrics())
-	}
-	return nil
 }
 
 // take fills in the losses; Loss stays nil when it is not finite.
@@ -204,14 +198,8 @@ func (t *trainer) readHeldOut(ctx context.Context, e epoch, end string, step int
 	if end == "start" {
 		line.Epoch = 0
 	}
-	if t.held == nil {
-		held, err := t.corpus.heldOutPrompts(ctx)
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w while reading the held-out prompts; the same command goes on from the last checkpoint", ErrStopped)
-		} else if err != nil {
-			return err
-		}
-		t.held = held
+	if err := t.readHeldOutPrompts(ctx); err != nil {
+		return err
 	}
 	examples, g := collect(t.held, flags{true, true})
 	var sums losses
@@ -227,7 +215,10 @@ func (t *trainer) readHeldOut(ctx context.Context, e epoch, end string, step int
 			line.HeldOut[modeNames[m]] = heldOutLoss{Loss: sums.text[m] + t.o.Beta*sums.teacher[m], SFT: sums.text[m], KL: sums.teacher[m], Examples: g.examples[m]}
 		}
 	}
-	return t.journal.write(line)
+	if err := t.journal.write(line); err != nil {
+		return err
+	}
+	return t.sample(line)
 }
 
 // due reports whether a checkpoint inside an epoch should be made now.
@@ -240,8 +231,8 @@ func (t *trainer) due() bool {
 
 // checkpoint saves all that is needed to go on; the metrics so far are on the disk before it.
 func (t *trainer) checkpoint() error {
-	if err := t.journal.f.Sync(); err != nil {
-		return fmt.Errorf("writing metrics: %w", err)
+	if err := t.syncWatch(); err != nil {
+		return err
 	}
 	t.saved = time.Now()
 	return t.learner.Save(t.o.checkpoints(), t.state, t.o.KeepLast)
