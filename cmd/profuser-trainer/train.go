@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ import (
 
 // trainFlags are the flags of train.
 type trainFlags struct {
-	config, out, resume string
+	config, data, out, resume string
 	set                 []string
 	checkpointSteps     int
 	stopAfter           int
@@ -35,7 +36,8 @@ func newTrain() *cobra.Command {
 		Use:   "train [fusion.yaml]",
 		Short: "Train the target on a fusion dataset",
 		Long: `Train the target of fusion.yaml on the datasets fusion/inference and fusion/training in its out folder (profuser fuse
-writes them), by the sections objective, curriculum and trainer. Results in the out folder:
+writes them), by the sections objective, curriculum and trainer. --data reads them from elsewhere, a bucket for one, part
+by part while the training runs. Results in the out folder:
 
   model/                        the fused model, a Hugging Face directory
   trainer/metrics.jsonl         one line a step; held-out losses at the start, at each epoch's end, each trainer.evaluate_steps
@@ -59,6 +61,7 @@ it and starts over.`,
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVar(&f.config, "config", "fusion.yaml", "the configuration, when it is not an argument")
+	c.Flags().StringVar(&f.data, "data", "", "folder or bucket (gs://, s3://) that the fusion datasets are read from, instead of out")
 	c.Flags().StringVar(&f.out, "out", "", "local out folder instead of the configuration's")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "key=value that replaces one of the configuration; may be repeated")
 	c.Flags().StringVar(&f.resume, "resume", "auto", "auto: go on from the newest checkpoint; never: remove earlier results and start over")
@@ -80,7 +83,7 @@ func train(ctx context.Context, f trainFlags, log io.Writer) error {
 		c.Out = f.out
 	}
 	if strings.Contains(c.Out, "://") {
-		return fmt.Errorf("out is %s: the trainer writes model and checkpoints to a local folder; copy the fusion datasets and give --out", c.Out)
+		return fmt.Errorf("out is %[1]s: the trainer writes model and checkpoints to a local folder: give --data %[1]s --out FOLDER", c.Out)
 	}
 	o, err := trainOptions(ctx, c, f, log)
 	if err != nil {
@@ -104,7 +107,7 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 	if err != nil {
 		return fusing.Options{}, err
 	}
-	store, err := dataset.OpenStore(ctx, c.Out)
+	store, err := dataset.OpenStore(ctx, cmp.Or(f.data, c.Out))
 	if err != nil {
 		return fusing.Options{}, err
 	}

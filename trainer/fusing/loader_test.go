@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/internal/dataset/s3test"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/trainer/trainertest"
 )
@@ -102,31 +103,42 @@ func (s slow) Read(ctx context.Context, key string) ([]byte, error) {
 	return s.Store.Read(ctx, key)
 }
 
-// TestBucket: a training on a bucket that is slow has the numbers of one on a disk, also when it is stopped and goes on.
+// TestBucket: a training on a bucket, and on one that is slow, has the numbers of one on a disk, also when it is stopped
+// and goes on.
 func TestBucket(t *testing.T) {
+	_, environment, stop := s3test.Start()
+	t.Cleanup(stop)
+	for key, value := range environment {
+		t.Setenv(key, value)
+	}
 	local := world(t)
 	mustRun(t, local)
-	o := world(t)
-	bucket, err := dataset.OpenStore(t.Context(), "mem://loader")
-	if err != nil {
-		t.Fatal(err)
-	}
-	format, err := chat.Load(o.Target, o.Format)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := trainertest.WriteFusion(t.Context(), bucket, format, 40); err != nil {
-		t.Fatal(err)
-	}
-	o.Store = slow{Store: bucket, delay: time.Millisecond}
-	o.StopAfter = 6
-	if _, err := Run(t.Context(), o); !errors.Is(err, ErrStopped) {
-		t.Fatal(err)
-	}
-	o.StopAfter = 0
-	mustRun(t, o)
-	if diff := cmp.Diff(lines(t, local), lines(t, o)); diff != "" {
-		t.Errorf("metrics (-disk +bucket):\n%s", diff)
+	want := lines(t, local)
+	for _, url := range []string{"s3://bucket/run", "mem://loader"} {
+		o := world(t)
+		bucket, err := dataset.OpenStore(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		format, err := chat.Load(o.Target, o.Format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := trainertest.WriteFusion(t.Context(), bucket, format, 40); err != nil {
+			t.Fatal(err)
+		}
+		if o.Store = bucket; strings.HasPrefix(url, "mem") {
+			o.Store = slow{Store: bucket, delay: time.Millisecond}
+		}
+		o.StopAfter = 6
+		if _, err := Run(t.Context(), o); !errors.Is(err, ErrStopped) {
+			t.Fatal(err)
+		}
+		o.StopAfter = 0
+		mustRun(t, o)
+		if diff := cmp.Diff(want, lines(t, o)); diff != "" {
+			t.Errorf("metrics of %s (-disk +bucket):\n%s", url, diff)
+		}
 	}
 }
 
