@@ -35,6 +35,24 @@ func LoadStore(dir string, c Config) (*model.Store, error) {
 	return store, nil
 }
 
+// Shapes lists every weight of a model by tensor name.
+func (c Config) Shapes() (map[string][]int, error) {
+	a, err := lookup(c.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	return a.tensors(c), nil
+}
+
+// Outer are the names of the weights outside of the blocks that have a row a token: the embedding and an untied head.
+func (c Config) Outer() (embedding, head string) {
+	a, err := lookup(c.Architecture)
+	if err != nil {
+		return "", ""
+	}
+	return a.embedding + ".weight", a.head + ".weight"
+}
+
 // CheckWeights reads the weights' headers alone: whole files, and the tensors that the configuration wants.
 func CheckWeights(dir string, c Config) error {
 	f, _, err := openWeights(dir, c)

@@ -12,13 +12,8 @@ import (
 
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/folder"
 )
-
-// tokenizerFiles are copied from the model that a training starts from, where they exist.
-var tokenizerFiles = []string{
-	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
-	"tokenizer.model", "vocab.json", "merges.txt", "generation_config.json",
-}
 
 // SaveModel writes a Hugging Face model directory: weights in a storage type and config.json, tokenizer files copied
 // from another directory, and a generation_config.json (made from the format's stop tokens where the source has none).
@@ -26,17 +21,8 @@ func SaveModel(store *model.Store, config decoder.Config, dir, dtype, tokenizerD
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("saving a model: %w", err)
 	}
-	for _, name := range tokenizerFiles {
-		b, err := os.ReadFile(filepath.Join(tokenizerDir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), b, 0o644)
-		}
-		if err != nil {
-			return fmt.Errorf("copying %s to %s: %w", name, dir, err)
-		}
+	if err := folder.CopyCompanions(dir, tokenizerDir); err != nil {
+		return err
 	}
 	generation := filepath.Join(dir, "generation_config.json")
 	if _, err := os.Stat(generation); errors.Is(err, fs.ErrNotExist) {
