@@ -59,7 +59,7 @@ func NewLearner(config string, store *model.Store, optimizer optim.AdamW, build 
 			return nil, fmt.Errorf("preparing weight %s: %w", name, err)
 		}
 		l.weights = append(l.weights, value)
-		l.parameters = append(l.parameters, optim.NewParameter(name, value.Size(), value.Rank()))
+		l.parameters = append(l.parameters, optimizer.NewParameter(name, value.Size(), value.Rank()))
 		l.gradients = append(l.gradients, make([]float32, value.Size()))
 	}
 	l.exec, err = model.NewExec(b, store, func(scope *model.Scope, inputs []*graph.Node) []*graph.Node {

@@ -57,7 +57,7 @@ func all(t testing.TB, l *Learner) [][]float32 {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, x, l.parameters[i].First, l.parameters[i].Second)
+		out = append(out, x, l.parameters[i].First.Values(), l.parameters[i].Second.Values())
 	}
 	return out
 }
