@@ -13,7 +13,10 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/identity"
 	"github.com/profuser/profuser/trainer/loop"
+	"github.com/profuser/profuser/trainer/lora"
+	"github.com/profuser/profuser/trainer/result"
 )
 
 // Result says what a run did.
@@ -43,7 +46,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 			}
 		}
 	}
-	digest, err := identity(&o, sets)
+	id, err := o.identify(sets)
 	if err != nil {
 		return Result{}, err
 	}
@@ -52,10 +55,10 @@ func Run(ctx context.Context, o Options) (Result, error) {
 			return Result{}, err
 		}
 	}
-	if done, err := o.finished(digest); done || err != nil {
+	if done, err := o.finished(id); done || err != nil {
 		return Result{Skipped: done}, err
 	}
-	t, err := prepare(ctx, &o, format, sets, digest)
+	t, err := prepare(ctx, &o, format, sets, id)
 	if err != nil {
 		return Result{}, err
 	}
@@ -71,10 +74,22 @@ func (o *Options) checkpoints() string { return filepath.Join(o.Out, "trainer", 
 func (o *Options) metrics() string     { return filepath.Join(o.Out, "trainer", "metrics.jsonl") }
 func (o *Options) done() string        { return filepath.Join(o.Out, "trainer", "done.json") }
 func (o *Options) epochs() string      { return filepath.Join(o.Out, "trainer", "epochs") }
+func (o *Options) best() string        { return filepath.Join(o.Out, "trainer", "best") }
+
+// identify says what the training depends on.
+func (o *Options) identify(sets [modes]*dataset.Dataset) (identity.Identity, error) {
+	var named []identity.Set
+	for m, d := range sets {
+		if d != nil {
+			named = append(named, identity.Set{Name: d.Name(), Short: modeNames[m], Dataset: d})
+		}
+	}
+	return identity.Of(identity.Settings{Digest: o.ConfigDigest, Keys: o.Settings}, named, o.Target)
+}
 
 // clear removes what earlier runs wrote.
 func (o *Options) clear() error {
-	for _, path := range []string{o.done(), o.model(), o.checkpoints(), o.metrics(), o.epochs()} {
+	for _, path := range []string{o.done(), o.model(), o.checkpoints(), o.metrics(), o.epochs(), o.best()} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("starting over: %w", err)
 		}
@@ -84,12 +99,13 @@ func (o *Options) clear() error {
 
 // mark is done.json, written last.
 type mark struct {
-	Digest string `json:"digest"`
-	Steps  int    `json:"steps"`
+	Digest  string            `json:"digest"`
+	Steps   int               `json:"steps"`
+	Depends map[string]string `json:"depends,omitempty"`
 }
 
 // finished reports whether the same training was finished; one of another digest is an error.
-func (o *Options) finished(digest string) (bool, error) {
+func (o *Options) finished(id identity.Identity) (bool, error) {
 	b, err := os.ReadFile(o.done())
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -100,10 +116,10 @@ func (o *Options) finished(digest string) (bool, error) {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return false, fmt.Errorf("reading %s: %w; remove it to train again", o.done(), err)
 	}
-	if m.Digest != digest {
-		return false, fmt.Errorf("%s holds the result of another configuration, model or dataset (digest %.12s, now %.12s): go back to that, choose another out, or start over with --resume never", o.model(), m.Digest, digest)
+	if err := id.Refuse("the result in "+o.model(), m.Digest, m.Depends); err != nil {
+		return false, err
 	}
-	if _, err := os.Stat(filepath.Join(o.model(), "config.json")); err != nil {
+	if r := (&result.Model{AdapterOnly: o.SaveAdapter}); !r.Whole(o.model()) {
 		return false, nil // the model was removed: the last checkpoint makes it again
 	}
 	fmt.Fprintf(o.Log, "train: finished before, %d steps: %s\n", m.Steps, o.model())
@@ -111,7 +127,7 @@ func (o *Options) finished(digest string) (bool, error) {
 }
 
 // prepare loads everything.
-func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*dataset.Dataset, digest string) (*trainer, error) {
+func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*dataset.Dataset, id identity.Identity) (*trainer, error) {
 	config, err := decoder.ReadConfig(o.Target)
 	if err != nil {
 		return nil, err
@@ -126,8 +142,8 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 	if err != nil {
 		return nil, err
 	}
-	t := &trainer{o: o, format: format, config: config, dtype: dtype, saved: time.Now()}
-	t.state.Digest = digest
+	t := &trainer{o: o, config: config, id: id, sets: sets, saved: time.Now()}
+	t.state.Digest, t.state.Depends = id.Digest, id.Items
 	if t.corpus, err = openCorpus(ctx, o, sets, min(o.MaxLength, config.Context()), config.VocabSize()); err != nil {
 		return nil, err
 	}
@@ -138,6 +154,12 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 	store, err := decoder.LoadStore(o.Target, config)
 	if err != nil {
 		return nil, err
+	}
+	t.result = result.Model{Store: store, Config: config, DType: dtype, ShardBytes: o.ShardBytes, Base: o.Target, Format: format, AdapterOnly: o.SaveAdapter}
+	if o.LoRA != nil {
+		if t.result.Adapter, err = lora.Add(store, config, *o.LoRA, o.Seed); err != nil {
+			return nil, fmt.Errorf("trainer.lora.%w", err)
+		}
 	}
 	if t.learner, err = loop.NewLearner(o.Backend, store, o.Optimizer, fusionModel(config, o.Teaching)); err != nil {
 		return nil, err

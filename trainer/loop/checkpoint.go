@@ -16,6 +16,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/profuser/profuser/models/safetensors"
+	"github.com/profuser/profuser/trainer/identity"
 )
 
 // State is where a training is: state.json of a checkpoint. The order of prompts follows from seed and epoch, so the
@@ -32,8 +33,9 @@ type State struct {
 	Position int `json:"position"`
 	// Bad is the number of batches that were not applied.
 	Bad int `json:"bad"`
-	// Digest stands for everything that the training depends on.
-	Digest string `json:"digest"`
+	// Digest stands for everything that the training depends on, Depends lists it, to say what differs.
+	Digest  string            `json:"digest"`
+	Depends map[string]string `json:"depends,omitempty"`
 	// Seconds is the time spent so far.
 	Seconds float64 `json:"seconds"`
 	// Files are the SHA-256 of the checkpoint's other files.
@@ -143,8 +145,8 @@ func (l *Learner) setWeight(i int, x []float32) error {
 }
 
 // Resume loads the newest whole checkpoint of a folder. A broken one is skipped with a warning; ok is false when there is
-// none. One of another digest is an error.
-func (l *Learner) Resume(folder, digest string, warn io.Writer) (state State, ok bool, err error) {
+// none. One of another training is an error that says what differs.
+func (l *Learner) Resume(folder string, id identity.Identity, warn io.Writer) (state State, ok bool, err error) {
 	names, err := checkpoints(folder)
 	if err != nil {
 		return state, false, err
@@ -152,10 +154,10 @@ func (l *Learner) Resume(folder, digest string, warn io.Writer) (state State, ok
 	for _, name := range slices.Backward(names) {
 		dir := filepath.Join(folder, name)
 		state, err := readState(dir)
-		if err == nil && state.Digest != digest {
-			return state, false, fmt.Errorf("checkpoint %s is of another configuration, model or dataset (digest %.12s, now %.12s): go back to that, choose another out, or start over with --resume never", dir, state.Digest, digest)
-		}
 		if err == nil {
+			if refused := id.Refuse("checkpoint "+dir, state.Digest, state.Depends); refused != nil {
+				return state, false, refused
+			}
 			err = l.check(dir)
 		}
 		if err != nil {
