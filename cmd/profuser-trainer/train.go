@@ -28,6 +28,7 @@ type trainFlags struct {
 	set                 []string
 	checkpointSteps     int
 	stopAfter           int
+	force               bool
 }
 
 // newTrain is the training of the target on a fusion dataset.
@@ -64,6 +65,7 @@ it and starts over.`,
 	c.Flags().StringArrayVar(&f.set, "set", nil, "key=value that replaces one of the configuration; may be repeated")
 	c.Flags().StringVar(&f.resume, "resume", "auto", "auto: go on from the newest checkpoint; never: remove earlier results and start over")
 	c.Flags().IntVar(&f.checkpointSteps, "checkpoint-steps", 0, "steps between checkpoints (0: one a minute); epochs end with one anyway")
+	c.Flags().BoolVar(&f.force, "force", false, "train although the memory estimate says that it will not fit")
 	c.Flags().IntVar(&f.stopAfter, "stop-after", 0, "stop after so many steps, with a checkpoint (0: at the end)")
 	return c
 }
@@ -121,7 +123,7 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 		BatchPrompts: c.Trainer.BatchPrompts, MaxLength: c.Trainer.MaxLength, LearningRate: c.Trainer.LearningRate, Warmup: c.Trainer.Warmup,
 		LoRA: adapters(c.Trainer.LoRA), SaveAdapter: c.Trainer.LoRA.Save == "adapter", ShardBytes: int64(c.Trainer.ShardBytes), KeepBest: c.Trainer.KeepBest,
 		Optimizer: optimizer, Backend: c.Trainer.Backend, KeepLast: c.Trainer.KeepLast, KeepEpochs: c.Trainer.KeepEpochs, MaxBadSteps: c.Trainer.MaxBadSteps,
-		CheckpointSteps: f.checkpointSteps, StopAfter: f.stopAfter, Fresh: f.resume == "never", Log: log,
+		CheckpointSteps: f.checkpointSteps, StopAfter: f.stopAfter, Force: f.force, DeviceMemory: int64(c.Trainer.DeviceMemory), MicroPositions: c.Trainer.MicroPositions, Fresh: f.resume == "never", Log: log,
 	}, nil
 }
 

@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 		Curriculum: Curriculum{Kind: "progressive", Epochs: []int{1, 2}},
 		Trainer: Trainer{
 			Backend: "go:ops_sequential", BatchPrompts: 128, MaxLength: 2048, LearningRate: 1e-5, Warmup: 0.008, WeightDecay: 0.1, Clip: 1,
-			KeepLast: 2, LoRA: LoRA{Alpha: 16, Targets: []string{"all-linear"}, Save: "merged"}, Moments: "float32", ShardBytes: 5_000_000_000, KeepEpochs: true, MaxBadSteps: 3,
+			KeepLast: 2, LoRA: LoRA{Alpha: 16, Targets: []string{"all-linear"}, Save: "merged"}, Moments: "float32", MicroPositions: 4096, ShardBytes: 5_000_000_000, KeepEpochs: true, MaxBadSteps: 3,
 		},
 		Evaluate: Evaluate{MaxNewTokens: 64, MaxRejects: 0.01},
 		Runner:   Runner{Name: "prism", Environment: "auto", RetryWait: 10 * time.Second, Stall: 24 * time.Hour},
@@ -279,6 +279,7 @@ func TestDigest(t *testing.T) {
 		{"trainer.device_memory=1000000", ""},
 		{"trainer.lora.targets=[q_proj]", ""},
 		{"trainer.lora.rank=8", "train evaluate/fused"},
+		{"trainer.micro_positions=512", "train evaluate/fused"},
 		{"trainer.moments=bfloat16", "train evaluate/fused"},
 		{"runner.options={a: b}", ""},
 		{"prompts.files=[q.jsonl]", ""},

@@ -98,6 +98,7 @@ func (c *Config) trainDepends(add func(key string, value any)) {
 		add("trainer.lora", t.LoRA)
 	}
 	add("trainer.moments", t.Moments)
+	add("trainer.micro_positions", t.MicroPositions)
 }
 
 // Training itemises everything that the trained model depends on: what its own step covers and all steps before it.

@@ -131,6 +131,9 @@ func (t Trainer) effective() []any {
 	if t.Moments != "float32" {
 		all = append(all, "moments", t.Moments)
 	}
+	if t.MicroPositions != 4096 { // another order of sums
+		all = append(all, "micro_positions", t.MicroPositions)
+	}
 	return all
 }
 

@@ -52,6 +52,8 @@ type Trainer struct {
 	LoRA LoRA `yaml:"lora"`
 	// Type of the optimizer's moments; bfloat16 takes half the memory, rounded to nearest.
 	Moments string `yaml:"moments" default:"float32" allow:"float32 | bfloat16"`
+	// Largest number of positions (rows times length) of a micro-batch; a batch's gradients are summed over its micro-batches. Smaller ones take less memory.
+	MicroPositions int `yaml:"micro_positions" default:"4096" allow:"[1, inf)"`
 	// Models kept under trainer/best: those with the lowest loss on the held-out prompts. 0 keeps none.
 	KeepBest int `yaml:"keep_best" default:"0" allow:"[0, inf)"`
 	// Largest file of weights of a model that is written, in bytes; a larger model is cut into shards.

@@ -75,6 +75,10 @@ type Options struct {
 	MaxBadSteps int
 	// CheckpointSteps is the number of steps between checkpoints; 0 means one a minute, beside those at epochs' ends.
 	CheckpointSteps int
+	// DeviceMemory is the accelerator's memory in bytes, with the Go backend what the process may take; 0 is not known.
+	DeviceMemory int64
+	// Force trains although the memory will not suffice.
+	Force bool
 	// Fresh starts over: checkpoints, metrics and a finished model are removed.
 	Fresh bool
 	// StopAfter ends the run after so many steps with a checkpoint, as a signal would; 0 never does. For tests.

@@ -1,6 +1,7 @@
 package fusing
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,14 +9,23 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/models/processor"
 	"github.com/profuser/profuser/trainer/identity"
 	"github.com/profuser/profuser/trainer/loop"
 	"github.com/profuser/profuser/trainer/lora"
+	"github.com/profuser/profuser/trainer/memory"
 	"github.com/profuser/profuser/trainer/result"
 )
 
@@ -151,6 +161,9 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 		return nil, err
 	}
 	t.schedule = schedule(o, t.total)
+	if err := t.fits(ctx); err != nil {
+		return nil, err
+	}
 	store, err := decoder.LoadStore(o.Target, config)
 	if err != nil {
 		return nil, err
@@ -168,6 +181,79 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 		return nil, err
 	}
 	return t, nil
+}
+
+// fits prints what the training takes, and refuses it, with what would fit, where there is less.
+func (t *trainer) fits(ctx context.Context) error {
+	examples, err := t.sample(ctx)
+	if err != nil {
+		return err
+	}
+	backend, err := processor.Open(t.o.Backend)
+	if err != nil {
+		return fmt.Errorf("opening trainer.backend: %w", err)
+	}
+	defer backend.Finalize()
+	training := memory.Training{
+		Config: t.config, LoRA: t.o.LoRA, Moments: t.o.Optimizer.Moments, Build: fusionModel(t.config, t.o.Teaching), Backend: backend,
+		Accelerator: strings.HasPrefix(t.o.Backend, "xla:"), Passes: runtime.GOMAXPROCS(0), Positions: t.o.MicroPositions,
+		Shapes: func(positions int) (all [][]shapes.Shape) {
+			o := *t.o
+			o.MicroPositions = positions
+			for _, of := range examples {
+				all = append(all, largest(cut(of, global{}, &o, [modes]float64{}, 0)))
+			}
+			return all
+		},
+	}
+	estimate, err := training.Of()
+	if err != nil {
+		return err
+	}
+	room := memory.Room{Device: t.o.DeviceMemory}
+	if room.Host, room.HostSource = memory.Limit(os.DirFS("/")); !training.Accelerator && room.Device > 0 {
+		room = memory.Room{Host: room.Device, HostSource: "trainer.device_memory"}
+	}
+	fmt.Fprintf(t.o.Log, "train: memory: %s\n", estimate)
+	if err := training.Check(estimate, room); err != nil && !t.o.Force {
+		return err
+	} else if err != nil {
+		fmt.Fprintf(t.o.Log, "warning: %v\n", err)
+	}
+	if room.Host > 0 {
+		debug.SetMemoryLimit(max(estimate.Host(), room.Host/10*9)) // the collector works harder before it comes to that
+	}
+	return nil
+}
+
+// sample is the examples of the first batch of each stage.
+func (t *trainer) sample(ctx context.Context) (batches [][]*example, err error) {
+	seen := map[string]bool{}
+	for _, e := range t.plan {
+		if seen[e.stage.Name] {
+			continue
+		}
+		seen[e.stage.Name] = true
+		order := t.corpus.order(t.o.Seed, e.number, e.needs)
+		prompts, err := t.corpus.fetch(ctx, order[:min(len(order), t.o.BatchPrompts)])
+		if err != nil {
+			return nil, err
+		}
+		examples, _ := collect(prompts, e.needs)
+		batches = append(batches, examples)
+	}
+	return batches, nil
+}
+
+// largest are the inputs' shapes of the micro-batch with the most positions, and of these the most predicting ones.
+func largest(micros []*micro) (inputs []shapes.Shape) {
+	m := slices.MaxFunc(micros, func(a, b *micro) int {
+		return cmp.Or(a.rows.B*a.rows.S-b.rows.B*b.rows.S, len(a.rows.Index)-len(b.rows.Index))
+	})
+	for _, x := range m.inputs() {
+		inputs = append(inputs, x.(*tensors.Tensor).Shape())
+	}
+	return inputs
 }
 
 // storageType is the target's torch_dtype, which the result keeps.

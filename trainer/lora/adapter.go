@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -108,6 +110,21 @@ func Add(store *model.Store, c decoder.Config, o Options, seed int64) (*Adapter,
 	return a, nil
 }
 
+// Outline freezes the variables of a store that need no values and adds those that Add would, without values, for what
+// only looks at shapes.
+func Outline(store *model.Store, c decoder.Config, o Options) error {
+	a, err := plan(store, c, o)
+	if err != nil {
+		return err
+	}
+	for module, shape := range a.modules {
+		nameA, nameB := lowrank.Names(module)
+		store.VariableWithShape(decoder.Path(nameA), shapes.Make(dtypes.Float32, o.Rank, shape[1]), nil)
+		store.VariableWithShape(decoder.Path(nameB), shapes.Make(dtypes.Float32, shape[0], o.Rank), nil)
+	}
+	return nil
+}
+
 // plan freezes a store and adds the factor that all share.
 func plan(store *model.Store, c decoder.Config, o Options) (*Adapter, error) {
 	if err := o.Validate(); err != nil {
@@ -127,16 +144,6 @@ func plan(store *model.Store, c decoder.Config, o Options) (*Adapter, error) {
 
 // scale is s.
 func (o Options) scale() float64 { return o.Alpha / float64(o.Rank) }
-
-// Size is the number of values of all factors that options give a model.
-func (o Options) Size(c decoder.Config) (int64, error) {
-	modules, err := Modules(c, o.Targets)
-	var n int64
-	for _, shape := range modules {
-		n += int64(o.Rank) * int64(shape[0]+shape[1])
-	}
-	return n, err
-}
 
 // factors are the values of a module's A and B.
 func (a *Adapter) factors(module string) (factorA, factorB []float32, err error) {
