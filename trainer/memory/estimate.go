@@ -64,7 +64,7 @@ func (t Training) Of() (Estimate, error) {
 	}
 	if t.LoRA != nil {
 		if err := lora.Outline(store, t.Config, *t.LoRA); err != nil {
-			return e, err
+			return e, fmt.Errorf("trainer.lora.%w", err)
 		}
 	}
 	var trained int64

@@ -21,9 +21,9 @@ type Room struct {
 func (r Room) short(e Estimate) string {
 	switch {
 	case r.Device > 0 && e.Device() > r.Device:
-		return fmt.Sprintf("takes %s of the accelerator's memory, trainer.device_memory is %s", Size(e.Device()), Size(r.Device))
+		return fmt.Sprintf("takes %s of the accelerator's memory, more than the %s of trainer.device_memory", Size(e.Device()), Size(r.Device))
 	case r.Host > 0 && e.Host() > r.Host:
-		return fmt.Sprintf("takes %s of memory, there are %s by %s", Size(e.Host()), Size(r.Host), r.HostSource)
+		return fmt.Sprintf("takes %s of memory, more than the %s that %s allows", Size(e.Host()), Size(r.Host), r.HostSource)
 	}
 	return ""
 }
@@ -86,14 +86,14 @@ func (t Training) Check(e Estimate, r Room) error {
 			}
 		}
 	}
-	const begin = "this training %s and will not fit: "
-	switch {
-	case len(fits) > 0:
-		return fmt.Errorf(begin+"%s would; --force tries it all the same", short, strings.Join(fits, ", "))
-	case len(smaller) > 0:
-		return fmt.Errorf(begin+"the least is %s; a smaller trainer.max_length, a smaller target or a larger machine would; --force tries it all the same", short, smaller[len(smaller)-1])
+	advice := "these would fit: " + strings.Join(fits, ", ")
+	if len(fits) == 0 {
+		advice = "a smaller trainer.max_length, a smaller target or a larger machine may fit"
+		if len(smaller) > 0 {
+			advice = "no setting known here makes it fit, the least is " + smaller[len(smaller)-1] + "; " + advice
+		}
 	}
-	return fmt.Errorf(begin+"a smaller trainer.max_length, a smaller target or a larger machine would; --force tries it all the same", short)
+	return fmt.Errorf("this training %s; %s; --force tries it all the same", short, advice)
 }
 
 // try notes what a changed training takes.
