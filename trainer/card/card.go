@@ -138,9 +138,17 @@ func (c Card) Markdown() ([]byte, error) {
 	trained(&b, readings, steps)
 	fmt.Fprintf(&b, "\n## Configuration\n\nThe keys of `fusion.yaml` that the result depends on; the digest over them, the datasets and the target's files is `%.12s`.\n\n| key | value |\n|---|---|\n", c.Digest)
 	for _, key := range slices.Sorted(maps.Keys(c.Settings)) {
+		if place(key) {
+			continue
+		}
 		fmt.Fprintf(&b, "| `%s` | %s |\n", key, cell(c.Settings[key]))
 	}
 	return b.Bytes(), nil
+}
+
+// place says whether a key's value is a path, which may be this machine's.
+func place(key string) bool {
+	return strings.HasPrefix(key, "models.") && (strings.HasSuffix(key, ".path") || strings.HasSuffix(key, ".tokenizer"))
 }
 
 // head is the YAML that hubs read, the title and how to load it.
