@@ -27,7 +27,7 @@ func card(t *testing.T) Card {
 	return Card{
 		About: About{Target: `vicuna "7b"`, Models: []Model{{"vicuna", "target", "vicuna-7b-v1.5"}, {"big", "source", "meta/big (served)"}}},
 		Sets:  []Set{{"fusion/training", 2, 40, "abcdef"}}, Metrics: path, Digest: "0123456789abcdef",
-		Settings: map[string]string{"objective.beta": "0.1", "generate.stop": "a|<b>", "models.vicuna.path": "/home/somebody/vicuna", "models.vicuna.backend": "auto"},
+		Settings: map[string]string{"objective.beta": "0.1", "generate.stop": "a|<b>", "models.vicuna.path": "/srv/vicuna", "models.vicuna.backend": "auto"},
 	}
 }
 
