@@ -122,9 +122,18 @@ func (o Objective) effective() Objective {
 	return o
 }
 
-// effective is what a training depends on, options only where they are not at their defaults.
+// effective is what the result depends on, without what has its default or no effect.
 func (t Trainer) effective() []any {
 	all := []any{t.BatchPrompts, t.MaxLength, t.LearningRate, t.Warmup, t.WeightDecay, t.Clip}
+	if t.LoRA.Rank > 0 {
+		all = append(all, "lora", t.LoRA)
+	}
+	if t.Moments != "float32" {
+		all = append(all, "moments", t.Moments)
+	}
+	if t.MicroPositions != 4096 { // another order of sums
+		all = append(all, "micro_positions", t.MicroPositions)
+	}
 	if t.Packing { // other sums, other roundings
 		all = append(all, "packing")
 	}

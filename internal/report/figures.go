@@ -163,7 +163,7 @@ func (l *loaded) pace() template.HTML {
 		}
 	}
 	return lines("Learning rate", "optimiser step", "", []series{rate}, l.stages()) +
-		lines("Share of a step's time (smoothed)", "optimiser step", "per cent", []series{wait, utilisation}, l.stages())
+		lines("Share of a step's time (smoothed)", "optimiser step", "%", []series{wait, utilisation}, l.stages())
 }
 
 // smooth appends the moving mean of the values so far, in which each one counts a fifth; nil and what is not finite is

@@ -25,16 +25,16 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 
 // view is what the page shows.
 type view struct {
-	Prompts                                                     int
-	Target                                                      string
-	Sources, Judges, Skills, Missing, ModesAgree                []string
-	Summary                                                     Summary
+	Prompts                                                           int
+	Target                                                            string
+	Sources, Judges, Skills, Missing, ModesAgree                      []string
+	Summary                                                           Summary
 	Accuracy, Nats, WinRates, Shares, Lengths, Losses, Pace, Statuses template.HTML
-	Agreements, Methods, Likelihood, Bytes                      template.HTML
-	HasSelections                                               bool
-	Datasets                                                    []datasetLine
-	Examples                                                    []example
-	Samples                                                     []sampled
+	Agreements, Methods, Likelihood, Bytes                            template.HTML
+	HasSelections                                                     bool
+	Datasets                                                          []datasetLine
+	Examples                                                          []example
+	Samples                                                           []sampled
 }
 
 // Write reads a run and writes report.html, summary.json and life-of-a-prompt.md into its out folder, then the final

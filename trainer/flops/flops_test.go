@@ -32,8 +32,12 @@ func TestByHand(t *testing.T) {
 			t.Fatalf("tied %s: the model has %d weights, want %d", tied, n, parameters)
 		}
 		// Two texts of 3 and 5 positions, 6 of them predict: 6·(80·8 + 40·6) + 12·1·2·(9+25).
-		if got, want := Of(c, n).Step([]int{3, 5}, 6), 6.0*(80*8+40*6)+12*2*34; got != want {
+		if got, want := Of(c, n, n).Step([]int{3, 5}, 6), 6.0*(80*8+40*6)+12*2*34; got != want {
 			t.Errorf("tied %s: %g operations, want %g", tied, got, want)
+		}
+		// With 7 weights of adapters beside the frozen ones.
+		if got, want := Of(c, n+7, 7).Step([]int{3, 5}, 6), 4.0*(87*8+40*6)+2*7*8+12*2*34; got != want {
+			t.Errorf("tied %s: %g operations with adapters, want %g", tied, got, want)
 		}
 	}
 }

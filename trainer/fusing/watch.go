@@ -45,11 +45,14 @@ func (t *trainer) openWatch(ctx context.Context) (err error) {
 	if t.journal.board, err = board.Open(t.o.tensorboard(), t.state.Step); err != nil {
 		return errors.Join(err, t.closeWatch())
 	}
-	var parameters int64
+	var parameters, trained int64
 	for v := range t.learner.Store().IterVariables() {
 		parameters += int64(v.Shape().Size())
+		if v.Trainable {
+			trained += int64(v.Shape().Size())
+		}
 	}
-	t.watch.model, t.watch.peak = flops.Of(t.config, parameters), t.o.PeakFlops
+	t.watch.model, t.watch.peak = flops.Of(t.config, parameters, trained), t.o.PeakFlops
 	if t.watch.peak == 0 {
 		if t.watch.peak, err = flops.Peak(t.learner); err != nil {
 			return errors.Join(err, t.closeWatch())
@@ -82,7 +85,7 @@ func (t *trainer) openSamples(ctx context.Context) (err error) {
 	for _, p := range t.watch.asked {
 		prompts = append(prompts, p.tokens())
 	}
-	t.watch.greedy, err = samples.NewGreedy(t.learner, t.config, prompts, t.o.SampleTokens, t.format.StopIDs())
+	t.watch.greedy, err = samples.NewGreedy(t.learner, t.config, prompts, t.o.SampleTokens, t.result.Format.StopIDs())
 	return err
 }
 
@@ -96,8 +99,8 @@ func (p prompt) tokens() []int32 {
 	return nil
 }
 
-// sample writes what the model answers at a moment when the held-out losses are read.
-func (t *trainer) sample(at heldOutLine) error {
+// writeSamples writes what the model answers at a moment when the held-out losses are read.
+func (t *trainer) writeSamples(at heldOutLine) error {
 	if t.watch.greedy == nil {
 		return nil
 	}
@@ -105,7 +108,7 @@ func (t *trainer) sample(at heldOutLine) error {
 	if err != nil {
 		return err
 	}
-	tokens := t.format.Tokenizer()
+	tokens := t.result.Format.Tokenizer()
 	for i, a := range answers {
 		p := t.watch.asked[i]
 		line := sampleLine{Step: at.Step, Epoch: at.Epoch, Stage: at.Stage, ID: p.id, Prompt: tokens.Decode(p.tokens(), false), Answer: tokens.Decode(a.IDs, true), Finished: a.Finished}
