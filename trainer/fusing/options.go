@@ -153,6 +153,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("trainer.max_bad_steps: %d, must be at least 1", o.MaxBadSteps)
 	case o.KeepBest > 0 && o.Holdout == 0:
 		return fmt.Errorf("trainer.keep_best: %d, but prompts.holdout is 0: there is no loss to go by", o.KeepBest)
+	case o.Samples > 0 && o.Holdout == 0:
+		return fmt.Errorf("trainer.samples: %d, but no prompt is held out: raise prompts.holdout", o.Samples)
 	case o.LoRA == nil && o.SaveAdapter:
 		return errors.New("trainer.lora.save: adapter, but trainer.lora.rank is 0: there is no adapter")
 	case len(o.Stages) == 0:
