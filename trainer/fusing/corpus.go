@@ -20,6 +20,7 @@ type corpus struct {
 	holdout    float64
 	maxLength  int
 	vocabulary int
+	weights    StatusWeights
 	// byReward takes all rewarded rows of a prompt, weighted at temperature, instead of the selected one.
 	byReward    bool
 	temperature float64
@@ -41,7 +42,7 @@ type place struct{ part, row int }
 
 // openCorpus reads everything once: what is held out, what is too long, what each prompt has.
 func openCorpus(ctx context.Context, o *Options, sets [modes]*dataset.Dataset, maxLength, vocabulary int) (*corpus, error) {
-	c := &corpus{sets: sets, holdout: o.Holdout, maxLength: maxLength, vocabulary: vocabulary, byReward: o.ExampleWeights == ByReward, temperature: o.RewardTemperature, cache: map[int][]prompt{}}
+	c := &corpus{sets: sets, holdout: o.Holdout, maxLength: maxLength, vocabulary: vocabulary, weights: o.StatusWeights, byReward: o.ExampleWeights == ByReward, temperature: o.RewardTemperature, cache: map[int][]prompt{}}
 	parts := -1
 	for _, d := range sets {
 		if d == nil {
@@ -150,7 +151,7 @@ func (c *corpus) examples(rows []*schemas.FusionExample, m mode, first bool) (ex
 				return nil, err
 			}
 		}
-		e, ok := newExample(row, m, c.maxLength)
+		e, ok := newExample(row, m, c.maxLength, c.weights)
 		if !ok {
 			if first {
 				c.dropped++

@@ -17,7 +17,7 @@ type stepLine struct {
 	Step  int    `json:"step"`
 	Epoch int    `json:"epoch"`
 	Stage string `json:"stage"`
-	// Loss is w_I·LossInference + w_T·LossTraining = SFT + β·KL.
+	// Loss is w_I·LossInference + w_T·LossTraining = SFT + β·KL, or λ·SFT + (1-λ)·KL.
 	Loss          *float64 `json:"loss"`
 	LossInference *float64 `json:"loss_inference"`
 	LossTraining  *float64 `json:"loss_training"`

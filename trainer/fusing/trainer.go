@@ -12,7 +12,9 @@ import (
 
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/curriculum"
 	"github.com/profuser/profuser/trainer/loop"
+	"github.com/profuser/profuser/trainer/objective"
 	"github.com/profuser/profuser/trainer/optim"
 )
 
@@ -114,14 +116,11 @@ func (t *trainer) step(ctx context.Context, e epoch, places []place, started tim
 	}
 	t.state.Step++
 	t.state.Stage, t.state.Epoch = e.stage.Name, e.number
-	beta := t.o.Beta
-	if e.stage.TextOnly {
-		beta = 0
-	}
+	blend := t.o.blend(e.stage)
 	line := stepLine{Step: t.state.Step, Epoch: e.number, Stage: e.stage.Name, LearningRate: t.schedule.Rate(t.state.Step)}
 	examples, g := collect(prompts, e.needs)
 	var sums losses
-	micros := cut(examples, g, t.o, e.weights, beta)
+	micros := cut(examples, g, t.o, e.weights, blend)
 	inputs := make([][]any, len(micros))
 	for i, m := range micros {
 		inputs[i] = m.inputs()
@@ -136,7 +135,7 @@ func (t *trainer) step(ctx context.Context, e epoch, places []place, started tim
 	for _, x := range examples {
 		line.Tokens += x.Inputs()
 	}
-	line.take(sums, g, e.weights, beta)
+	line.take(sums, g, e.weights, blend)
 	norm, err := math.NaN(), error(loop.ErrNotFinite)
 	if line.Loss != nil {
 		norm, err = t.learner.Apply(line.LearningRate, 1)
@@ -173,14 +172,14 @@ func (t *trainer) show(line stepLine) error {
 }
 
 // take fills in the losses; Loss stays nil when it is not finite.
-func (l *stepLine) take(s losses, g global, weights [modes]float64, beta float64) {
+func (l *stepLine) take(s losses, g global, weights [modes]float64, blend objective.Blend) {
 	var loss, text, teacher float64
 	parts := [modes]**float64{&l.LossInference, &l.LossTraining}
 	for m := range modes {
 		if g.examples[m] == 0 {
 			continue
 		}
-		of := s.text[m] + beta*s.teacher[m]
+		of := blend.Of(s.text[m], s.teacher[m])
 		*parts[m] = finite(of)
 		loss += weights[m] * of
 		text += weights[m] * s.text[m]
@@ -204,8 +203,9 @@ func (t *trainer) readHeldOut(e epoch, end string, step int) error {
 		line.Epoch = 0
 	}
 	examples, g := collect(t.corpus.held, flags{true, true})
+	blend := t.o.blend(curriculum.Stage{})
 	var sums losses
-	for _, m := range cut(examples, g, t.o, [modes]float64{1, 1}, 1) {
+	for _, m := range cut(examples, g, t.o, [modes]float64{1, 1}, blend) {
 		reports, err := t.forward.Call(m.inputs()...)
 		if err != nil {
 			return fmt.Errorf("reading the held-out prompts: %w", err)
@@ -214,7 +214,7 @@ func (t *trainer) readHeldOut(e epoch, end string, step int) error {
 	}
 	for m := range modes {
 		if g.examples[m] > 0 && finite(sums.text[m]) != nil && finite(sums.teacher[m]) != nil {
-			line.HeldOut[modeNames[m]] = heldOutLoss{Loss: sums.text[m] + t.o.Beta*sums.teacher[m], SFT: sums.text[m], KL: sums.teacher[m], Examples: g.examples[m]}
+			line.HeldOut[modeNames[m]] = heldOutLoss{Loss: blend.Of(sums.text[m], sums.teacher[m]), SFT: sums.text[m], KL: sums.teacher[m], Examples: g.examples[m]}
 		}
 	}
 	return t.journal.write(line)

@@ -34,6 +34,8 @@ type State struct {
 	Bad int `json:"bad"`
 	// Digest stands for everything that the training depends on.
 	Digest string `json:"digest"`
+	// Curriculum is what the curriculum has to remember, in its own JSON; most kinds remember nothing.
+	Curriculum json.RawMessage `json:"curriculum,omitempty"`
 	// Seconds is the time spent so far.
 	Seconds float64 `json:"seconds"`
 	// Files are the SHA-256 of the checkpoint's other files.
