@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
@@ -44,6 +45,8 @@ type Options struct {
 	RewardTemperature float64
 	// Stages of the training.
 	Stages []curriculum.Stage
+	// Adaptive holds the constants of an adaptive stage.
+	Adaptive curriculum.Settings
 	// BatchPrompts is the number of prompts of a batch, positive.
 	BatchPrompts int
 	// MaxLength is the longest example in tokens; the model's context bounds it too.
@@ -145,6 +148,10 @@ func (o *Options) validate() error {
 		return fmt.Errorf("trainer.max_bad_steps: %d, must be at least 1", o.MaxBadSteps)
 	case len(o.Stages) == 0:
 		return errors.New("curriculum: no stages")
+	case slices.ContainsFunc(o.Stages, func(s curriculum.Stage) bool { return s.Adaptive }):
+		if err := o.Adaptive.Validate(); err != nil {
+			return err
+		}
 	}
 	if o.StatusWeights == (StatusWeights{}) {
 		o.StatusWeights = Unweighted

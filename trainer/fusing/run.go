@@ -13,6 +13,7 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/curriculum"
 	"github.com/profuser/profuser/trainer/loop"
 )
 
@@ -126,7 +127,7 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 	if err != nil {
 		return nil, err
 	}
-	t := &trainer{o: o, format: format, config: config, dtype: dtype, saved: time.Now()}
+	t := &trainer{o: o, format: format, config: config, dtype: dtype, saved: time.Now(), shift: curriculum.Start()}
 	t.state.Digest = digest
 	if t.corpus, err = openCorpus(ctx, o, sets, min(o.MaxLength, config.Context()), config.VocabSize()); err != nil {
 		return nil, err
