@@ -14,6 +14,7 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/trainer/curriculum"
 	"github.com/profuser/profuser/trainer/fusing"
 	"github.com/profuser/profuser/trainer/objective"
@@ -98,7 +99,7 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 	if !ok || target.Path == "" {
 		return fusing.Options{}, errors.New("target.model: only a model with a path can be trained")
 	}
-	stages, err := curriculum.Plan(c.Curriculum.Kind, c.Curriculum.Epochs)
+	stages, err := c.Curriculum.Plan()
 	if err != nil {
 		return fusing.Options{}, err
 	}
@@ -108,11 +109,18 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 	}
 	optimizer := optim.Default()
 	optimizer.WeightDecay, optimizer.Clip = c.Trainer.WeightDecay, c.Trainer.Clip
+	var lambda *float64
+	if l := float64(c.Objective.Lambda); c.Objective.Lambda != config.None {
+		lambda = &l
+	}
+	status := c.Objective.StatusWeights
 	return fusing.Options{
 		Store: store, Out: c.Out, Target: target.Path,
 		Format:       chat.Options{ChatTemplate: target.ChatTemplate, EndOfTurn: target.EndOfTurn, BOS: target.BOS},
 		ConfigDigest: c.Digest("train"), Seed: c.Seed, Holdout: c.Prompts.Holdout,
-		Beta: c.Objective.Beta, Normalize: c.Objective.Normalize, Stages: stages,
+		Beta: max(0, float64(c.Objective.Beta)), Lambda: lambda, Normalize: c.Objective.Normalize, Stages: stages,
+		StatusWeights:  fusing.StatusWeights{schemas.StatusExact: status.Exact, schemas.StatusBoundary: status.Boundary, schemas.StatusInner: status.Inner, schemas.StatusOneHot: status.OneHot},
+		Adaptive:       curriculum.Settings(c.Curriculum.Adaptive),
 		ExampleWeights: c.Objective.ExampleWeights, RewardTemperature: c.Objective.RewardTemperature,
 		Teaching:     objective.Teaching{Divergence: c.Objective.Divergence, Rest: c.Objective.Rest, Temperature: c.Objective.Temperature},
 		BatchPrompts: c.Trainer.BatchPrompts, MaxLength: c.Trainer.MaxLength, LearningRate: c.Trainer.LearningRate, Warmup: c.Trainer.Warmup,

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/profuser/profuser/fusion/verdict"
+	"github.com/profuser/profuser/trainer/curriculum"
 )
 
 // Digest returns a stable hash of exactly the keys that a step's rows depend on, those of the steps before it included:
@@ -76,7 +77,7 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 		d["before"] = c.Digest("fuse")
 		d["holdout"] = c.Prompts.Holdout
 		d["objective"] = c.Objective.effective()
-		d["curriculum"] = c.Curriculum
+		d["curriculum"] = c.Curriculum.effective()
 		d["trainer"] = []any{c.Seed, t.BatchPrompts, t.MaxLength, t.LearningRate, t.Warmup, t.WeightDecay, t.Clip}
 	case "evaluate":
 		d["max_new_tokens"] = c.Evaluate.MaxNewTokens
@@ -120,7 +121,21 @@ func (o Objective) effective() Objective {
 	if o.ExampleWeights == "equal" {
 		o.ExampleWeights, o.RewardTemperature = "", 0
 	}
+	if o.Lambda == None {
+		o.Lambda = 0 // left out; a lambda of 0 shows as a beta of none
+	}
+	if o.StatusWeights == (StatusWeights{1, 1, 1, 1}) {
+		o.StatusWeights = StatusWeights{}
+	}
 	return o
+}
+
+// effective is the section without what has no effect.
+func (c Curriculum) effective() Curriculum {
+	if c.Kind != curriculum.Adaptive {
+		c.Adaptive = Adaptive{}
+	}
+	return c
 }
 
 // fused is the trained model's name in evaluations.
