@@ -114,6 +114,10 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 		lambda = &l
 	}
 	status := c.Objective.StatusWeights
+	teaching := objective.Teaching{Kind: c.Objective.Kind, Divergence: c.Objective.Divergence, Rest: c.Objective.Rest, Temperature: c.Objective.Temperature}
+	if teaching.Kind == objective.ALM {
+		teaching.Temperature = c.Objective.ChunkTemperature
+	}
 	return fusing.Options{
 		Store: store, Out: c.Out, Target: target.Path,
 		Format:       chat.Options{ChatTemplate: target.ChatTemplate, EndOfTurn: target.EndOfTurn, BOS: target.BOS},
@@ -122,7 +126,7 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 		StatusWeights:  fusing.StatusWeights{schemas.StatusExact: status.Exact, schemas.StatusBoundary: status.Boundary, schemas.StatusInner: status.Inner, schemas.StatusOneHot: status.OneHot},
 		Adaptive:       curriculum.Settings(c.Curriculum.Adaptive),
 		ExampleWeights: c.Objective.ExampleWeights, RewardTemperature: c.Objective.RewardTemperature,
-		Teaching:     objective.Teaching{Divergence: c.Objective.Divergence, Rest: c.Objective.Rest, Temperature: c.Objective.Temperature},
+		Teaching:     teaching,
 		BatchPrompts: c.Trainer.BatchPrompts, MaxLength: c.Trainer.MaxLength, LearningRate: c.Trainer.LearningRate, Warmup: c.Trainer.Warmup,
 		Optimizer: optimizer, Backend: c.Trainer.Backend, KeepLast: c.Trainer.KeepLast, KeepEpochs: c.Trainer.KeepEpochs, MaxBadSteps: c.Trainer.MaxBadSteps,
 		CheckpointSteps: f.checkpointSteps, StopAfter: f.stopAfter, Fresh: f.resume == "never", Log: log,

@@ -59,7 +59,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Align:      Align{Method: "exact", Fallback: "none"},
 		Fuse:       Fuse{Keep: "winner", TargetWins: "keep", MaxRejects: 0.01},
-		Objective:  Objective{Beta: 0.1, Divergence: "kl", Rest: "bucket", Temperature: 1, Normalize: "example", ExampleWeights: "equal", RewardTemperature: 1, Lambda: None, StatusWeights: StatusWeights{1, 1, 1, 1}},
+		Objective:  Objective{Beta: 0.1, Divergence: "kl", Rest: "bucket", Temperature: 1, Normalize: "example", ExampleWeights: "equal", RewardTemperature: 1, Kind: "fusion", ChunkTemperature: 100, Lambda: None, StatusWeights: StatusWeights{1, 1, 1, 1}},
 		Curriculum: Curriculum{Kind: "progressive", Epochs: []int{1, 2}, Adaptive: Adaptive{20, 0.25, 0.02}},
 		Trainer: Trainer{
 			Backend: "go:ops_sequential", BatchPrompts: 128, MaxLength: 2048, LearningRate: 1e-5, Warmup: 0.008, WeightDecay: 0.1, Clip: 1,
@@ -292,6 +292,8 @@ func TestDigest(t *testing.T) {
 		{"advantage.inference.criteria=brevity", ""},
 		{"objective.reward_temperature=2", ""},
 		{"objective.lambda=0.9", "train evaluate/fused"},
+		{"fuse.chunks=true", "fuse train evaluate/fused"},
+		{"objective.chunk_temperature=10", ""},
 		{"objective.lambda=0", "train evaluate/fused"},
 		{"objective.status_weights.inner=0", "train evaluate/fused"},
 		{"objective.status_weights={exact: 1}", ""},

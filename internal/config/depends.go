@@ -76,6 +76,9 @@ func (c *Config) fuseDepends(add func(key string, value any)) {
 	add("align", c.Align)
 	add("fuse.keep", c.Fuse.Keep)
 	add("fuse.target_wins", c.Fuse.TargetWins)
+	if c.Fuse.Chunks {
+		add("fuse.chunks", true)
+	}
 }
 
 // itemise adds a value, or those below it, by key.

@@ -72,6 +72,9 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 		}
 		d["align"] = c.Align
 		d["fuse"] = []string{c.Fuse.Keep, c.Fuse.TargetWins}
+		if c.Fuse.Chunks {
+			d["chunks"] = true
+		}
 	case "train":
 		t := c.Trainer
 		d["before"] = c.Digest("fuse")
@@ -123,6 +126,11 @@ func (o Objective) effective() Objective {
 	}
 	if o.Lambda == None {
 		o.Lambda = 0 // left out; a lambda of 0 shows as a beta of none
+	}
+	if o.Kind == distributions {
+		o.Kind, o.ChunkTemperature = "", 0
+	} else {
+		o.Rest, o.Temperature, o.StatusWeights = "", 0, StatusWeights{}
 	}
 	if o.StatusWeights == (StatusWeights{1, 1, 1, 1}) {
 		o.StatusWeights = StatusWeights{}

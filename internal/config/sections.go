@@ -246,6 +246,8 @@ type Fuse struct {
 	Keep string `yaml:"keep" default:"winner" allow:"winner | all"`
 	// What happens to prompts that the target itself wins.
 	TargetWins string `yaml:"target_wins" default:"keep" allow:"keep | drop"`
+	// Whether examples say how likely the source holds each chunk of the text that both tokenisations share; objective.kind alm needs it.
+	Chunks bool `yaml:"chunks" default:"false"`
 	// Accepted prompts without an example: below 1 a share, from 1 on a number.
 	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }

@@ -8,6 +8,8 @@ import (
 
 // Objective is the section of the same name.
 type Objective struct {
+	// fusion: distributions over the next token, position by position. alm: the likelihoods of the chunks that both tokenisations share (likelihood matching, arXiv 2503.20083), for tokens that rarely coincide; needs fuse.chunks.
+	Kind string `yaml:"kind" default:"fusion" allow:"fusion | alm" json:",omitempty"`
 	// Weight of the divergence beside the cross-entropy: L = L_SFT + β·L_KL.
 	Beta Coefficient `yaml:"beta" default:"0.1" allow:"[0, inf)"`
 	// Alternative to beta: L = λ·L_SFT + (1-λ)·L_KL. Setting it takes beta's default away.
@@ -16,8 +18,10 @@ type Objective struct {
 	Divergence string `yaml:"divergence" default:"kl" allow:"kl | reverse_kl | jsd | ce"`
 	// What happens to the mass that is not stored. bucket: one more outcome, on both sides. renormalize: it is dropped and the rest scaled up (FuseLLM's way).
 	Rest string `yaml:"rest" default:"bucket" allow:"bucket | renormalize"`
-	// Temperature of both sides.
+	// Temperature of both sides, of kind fusion.
 	Temperature float64 `yaml:"temperature" default:"1" allow:"(0, inf)"`
+	// Temperature of both sides' chunks, of kind alm; the larger, the more the nats count instead of the probabilities.
+	ChunkTemperature float64 `yaml:"chunk_temperature" default:"100" allow:"(0, inf)" json:",omitempty"`
 	// What a batch's sums are divided by. example: each example's mean counts alike. token: each token of a mode does.
 	Normalize string `yaml:"normalize" default:"example" allow:"example | token"`
 	// equal: the selected example of a prompt counts. reward: all its responses do, weighted by softmax(reward / reward_temperature) (FuseRL's FuseSFT; needs fuse.keep all).
@@ -45,6 +49,12 @@ type Coefficient float64
 
 // None is a Coefficient that is not used.
 const None Coefficient = -1
+
+// Values of objective.kind.
+const (
+	distributions = "fusion"
+	likelihoods   = "alm"
+)
 
 // Curriculum is the section of the same name.
 type Curriculum struct {
@@ -144,6 +154,12 @@ func (d checker) objective() {
 		o.Lambda = None
 	default:
 		d.fault(lambda, "is %g beside a beta of %g, want one of the two", o.Lambda, o.Beta)
+	}
+	if o.Kind == likelihoods && !d.c.Fuse.Chunks {
+		d.fault("objective.kind", "is alm, which needs fuse.chunks true, want fusion, or fuse.chunks true")
+	}
+	if o.Kind == likelihoods && d.c.Advantage.Training.Method == "average" {
+		d.fault("objective.kind", "is alm, and advantage.training.method average, whose mixtures have no chunks, want fusion, or min_ce")
 	}
 	if o.StatusWeights == (StatusWeights{}) {
 		d.fault("objective.status_weights", "are all 0, want one above 0; for training without teachers take curriculum.kind sft, or beta 0")

@@ -38,6 +38,37 @@ type example struct {
 	// weights [n] are the positions' own in the divergence, by their statuses; 0 without a teacher.
 	weights []float32
 	taught  float64 // Σ weights
+	chunked         // of an example that is taught by chunks
+}
+
+// chunked says of each text token where its chunk begins, and of each first token how likely the teacher holds its chunk.
+// Then weights are 1 at first tokens of chunks and 0 elsewhere, and there are no entries.
+type chunked struct {
+	first    []int32
+	logProbs []float32
+}
+
+// byChunks makes chunks the example's teachers instead of distributions. Chunks that a cut goes through have none.
+func (e *example) byChunks(ends []int32, logProbs []float32) {
+	n := e.Answers()
+	e.chunked = chunked{make([]int32, n), make([]float32, n)}
+	e.ids, e.probs, e.taught = nil, nil, 0
+	e.starts, e.weights, e.rest = make([]int32, n+1), make([]float32, n), make([]float32, n)
+	for i := range e.first {
+		e.first[i] = int32(i)
+	}
+	from := int32(0)
+	for k, end := range ends {
+		if int(end) > n {
+			break
+		}
+		for i := from; i < end; i++ {
+			e.first[i] = from
+		}
+		e.weights[from], e.logProbs[from] = 1, logProbs[k]
+		e.taught++
+		from = end
+	}
 }
 
 // newExample takes a row over, with weights of positions by status. A text that makes the whole longer than maxLength is cut

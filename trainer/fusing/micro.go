@@ -57,6 +57,7 @@ type micro struct {
 	examples      []*example
 	rows          *batch.Rows
 	k             int
+	byChunks      bool // ids and probs [A, 1] are those of chunks, see objective.Fusion
 	goldWeight    []float32
 	teacherWeight []float32
 	ids           []int32
@@ -75,7 +76,7 @@ func cut(examples []*example, g global, o *Options, weights [modes]float64, blen
 	}
 	var out []*micro
 	for _, group := range batch.Groups(lengths, o.MicroPositions, leastRows) {
-		m := &micro{}
+		m := &micro{byChunks: o.Teaching.Kind == objective.ALM}
 		var sequences []batch.Sequence
 		answers, widest := 0, 1
 		for _, i := range group.Members {
@@ -89,6 +90,9 @@ func cut(examples []*example, g global, o *Options, weights [modes]float64, blen
 		}
 		m.rows = batch.PackInto(sequences, group.B, group.S, batch.Count(answers, 32))
 		m.k = (widest + 7) / 8 * 8
+		if m.byChunks {
+			m.k = 1
+		}
 		m.fill(g, o.Normalize, weights, blend)
 		out = append(out, m)
 	}
@@ -108,10 +112,18 @@ func (m *micro) fill(g global, normalize string, weights [modes]float64, blend o
 			m.rest[at] = e.rest[t]
 			from, to := e.starts[t], e.starts[t+1]
 			m.teacherWeight[at] = float32(weights[e.mode] * blend.Teacher * teacher * float64(e.weights[t]))
-			copy(m.ids[at*m.k:], e.ids[from:to])
-			copy(m.probs[at*m.k:], e.probs[from:to])
+			if m.byChunks {
+				m.ids[at], m.probs[at] = int32(at-t)+e.first[t], e.logProbs[t]
+			} else {
+				copy(m.ids[at*m.k:], e.ids[from:to])
+				copy(m.probs[at*m.k:], e.probs[from:to])
+			}
 			at++
 		}
+	}
+	for m.byChunks && at < a { // padding is no part of a chunk
+		m.ids[at] = int32(at)
+		at++
 	}
 }
 

@@ -139,10 +139,7 @@ func (t *trainer) step(ctx context.Context, e epoch, places []place, started tim
 	t.state.Stage, t.state.Epoch = e.stage.Name, e.number
 	blend := t.o.blend(e.stage)
 	line := stepLine{Step: t.state.Step, Epoch: e.number, Stage: e.stage.Name, LearningRate: t.rate(e.stage)}
-	examples, g := collect(prompts, flags{e.weights[inference] > 0, e.weights[training] > 0})
-	if len(examples) == 0 { // an adaptive stage that does not weigh the only mode that these prompts have
-		examples, g = collect(prompts, e.needs)
-	}
+	examples, g := collect(prompts, e.needs)
 	var sums losses
 	micros := cut(examples, g, t.o, e.weights, blend)
 	inputs := make([][]any, len(micros))
