@@ -26,6 +26,8 @@ type Options struct {
 	Format chat.Options
 	// ConfigDigest stands for the configuration that the training depends on.
 	ConfigDigest string
+	// Fused are the keys of the step fuse with their values, which the datasets must have been made with; nil checks nothing.
+	Fused map[string]string
 	// Seed of the order of prompts.
 	Seed int64
 	// Holdout is the share of prompts that is held out, in [0, 1).

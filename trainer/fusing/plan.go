@@ -1,16 +1,19 @@
 package fusing
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/trainer/curriculum"
@@ -74,6 +77,30 @@ func plan(o *Options, c *corpus) ([]epoch, int, error) {
 		}
 	}
 	return epochs, total, checkAdaptive(o, c)
+}
+
+// checkFused demands that a dataset was fused as the configuration says, so that no method is trained on another one's
+// data. want are the configuration's keys of the step fuse; a dataset that does not say what it was made with is taken.
+func checkFused(d *dataset.Dataset, want map[string]string) error {
+	has := d.Header.Depends
+	if len(has) == 0 || len(want) == 0 {
+		return nil
+	}
+	var differ []string
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		if has[key] != want[key] {
+			differ = append(differ, fmt.Sprintf("%s is %s, the dataset has %s", key, want[key], cmp.Or(has[key], "none")))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(has)) {
+		if _, ok := want[key]; !ok && !strings.HasSuffix(key, " files") {
+			differ = append(differ, fmt.Sprintf("%s is not set, the dataset has %s", key, has[key]))
+		}
+	}
+	if len(differ) == 0 {
+		return nil
+	}
+	return fmt.Errorf("dataset %s was fused by another configuration: %s; run profuser fuse with this one, into another out, or set these keys back", d.Name(), strings.Join(differ, "; "))
 }
 
 // checkAdaptive demands held-out prompts with a response where the weights follow their loss.

@@ -42,6 +42,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 			if sets[m], err = openSet(ctx, o.Store, m, format.Tokenizer().Fingerprint()); err != nil {
 				return Result{}, err
 			}
+			if err := checkFused(sets[m], o.Fused); err != nil {
+				return Result{}, err
+			}
 		}
 	}
 	digest, err := identity(&o, sets)

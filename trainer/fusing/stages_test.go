@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/trainer/curriculum"
 )
 
@@ -148,5 +149,26 @@ func TestAdaptive(t *testing.T) {
 	none.Adaptive.Enough = 0
 	if _, err := Run(context.Background(), none); err == nil || !strings.Contains(err.Error(), "curriculum.adaptive.enough") {
 		t.Errorf("no improvement is enough: %v", err)
+	}
+}
+
+// TestFused: a dataset of another method is refused, with the keys that differ.
+func TestFused(t *testing.T) {
+	d := &dataset.Dataset{Header: dataset.Header{Depends: map[string]string{"align.method": "exact", "sources": "[a]", "models.a files": "digest 1", "fuse.chunks": "true"}}}
+	for _, c := range []struct {
+		want  map[string]string
+		fault string
+	}{
+		{map[string]string{"align.method": "exact", "sources": "[a]", "fuse.chunks": "true"}, ""},
+		{nil, ""},
+		{map[string]string{"align.method": "statistics", "fuse.keep": "all", "sources": "[a]"}, "align.method is statistics, the dataset has exact; fuse.keep is all, the dataset has none; fuse.chunks is not set, the dataset has true; run profuser fuse"},
+	} {
+		err := checkFused(d, c.want)
+		if (err == nil) != (c.fault == "") || err != nil && !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("%v: %v, want %q", c.want, err, c.fault)
+		}
+	}
+	if err := checkFused(&dataset.Dataset{}, map[string]string{"align.method": "exact"}); err != nil {
+		t.Errorf("a dataset that does not say: %v", err)
 	}
 }
