@@ -92,7 +92,7 @@ type StageWeights struct {
 
 // Adaptive is the section curriculum.adaptive.
 type Adaptive struct {
-	// How often in the training the weights may move.
+	// How often in the training the weights may move, at most, at equal distances.
 	Decisions int `yaml:"decisions" default:"20" allow:"[1, inf)"`
 	// Largest shift at one decision; 1 goes from the first stage's weights to the second's at once.
 	Step float64 `yaml:"step" default:"0.25" allow:"(0, 1]"`

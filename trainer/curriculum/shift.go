@@ -7,7 +7,7 @@ import (
 
 // Settings are the constants of a Shift.
 type Settings struct {
-	// Decisions is the number of times in the training that the weights may move, at least 1. Default 20.
+	// Decisions is how often in the training the weights may move at most, at least 1. Default 20.
 	Decisions int
 	// Step is the largest change of the shift at one decision, in (0, 1]. Default 0.25.
 	Step float64
@@ -71,7 +71,7 @@ func (s Shift) Decide(c Settings, step int, loss float64) (next Shift, improveme
 }
 
 // Every is the number of steps from one decision to the next in a training of so many steps.
-func (c Settings) Every(steps int) int { return max(1, steps/max(1, c.Decisions)) }
+func (c Settings) Every(steps int) int { return max(1, (steps+c.Decisions-1)/max(1, c.Decisions)) }
 
 // Validate names the first constant that cannot be.
 func (c Settings) Validate() error {

@@ -95,7 +95,7 @@ func TestShiftMonotone(t *testing.T) {
 }
 
 func TestEvery(t *testing.T) {
-	for steps, want := range map[int]int{180: 9, 19: 1, 1: 1, 20: 1, 41: 2} {
+	for steps, want := range map[int]int{180: 9, 19: 1, 1: 1, 20: 1, 41: 3, 90: 5} {
 		if got := settings.Every(steps); got != want {
 			t.Errorf("%d steps: a decision every %d, want %d", steps, got, want)
 		}
