@@ -71,10 +71,7 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 			d["judge"] = c.Digest("judge")
 		}
 		d["align"] = c.Align
-		d["fuse"] = []string{c.Fuse.Keep, c.Fuse.TargetWins}
-		if c.Fuse.Chunks {
-			d["chunks"] = true
-		}
+		d["fuse"] = c.Fuse.effective()
 	case "train":
 		t := c.Trainer
 		d["before"] = c.Digest("fuse")
@@ -117,6 +114,15 @@ func (a Advantage) effective() Advantage {
 		a.Inference.Filters.MinScript = 0
 	}
 	return a
+}
+
+// effective is what examples depend on.
+func (f Fuse) effective() []string {
+	all := []string{f.Keep, f.TargetWins}
+	if f.Chunks {
+		all = append(all, "chunks")
+	}
+	return all
 }
 
 // effective is the section without what has no effect.
