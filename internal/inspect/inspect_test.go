@@ -368,7 +368,10 @@ func TestChunks(t *testing.T) {
 			e.Status = append(e.Status, schemas.StatusExact)
 		}
 		write(t, dir, "fusion/training", dataset.Header{Schema: schemas.FusionExampleSchema, ConfigDigest: "d", TargetTokenizer: v.Fingerprint()}, []schemas.ChunkedExample{e}, nil)
-		r := validate(t, filepath.Join(dir, "fusion", "training"))
+		r, err := Validate(t.Context(), filepath.Join(dir, "fusion", "training"), Options{Checksums: true, Faults: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
 		if text := strings.Join(r.Faults, "\n"); (text == "") != (want == "") || !strings.Contains(text, want) {
 			t.Errorf("%d tokens, a chunk ends after %d: %q, want %q", len(d.TokenIDs), end, text, want)
 		}
