@@ -180,7 +180,7 @@ func drain(b *testing.B, t *trainer, e epoch) (tokens int, heap uint64) {
 			b.Fatal(err)
 		}
 		for _, m := range l.micros {
-			m.weigh(l.counts, t.o.Normalize, e.weights, t.o.Beta)
+			m.weigh(l.counts, t.o.Normalize, e.weights, t.o.blend(e.stage))
 			m.inputs()
 		}
 		tokens += l.tokens()
@@ -229,7 +229,7 @@ func longTailed(b *testing.B, n int) []*example {
 	}
 	var out []*example
 	for _, l := range lengths[:n] {
-		e := &example{mode: training, weight: 1, share: 1, starts: make([]int32, l[1]+1), rest: make([]float32, l[1])}
+		e := &example{mode: training, weight: 1, share: 1, starts: make([]int32, l[1]+1), rest: make([]float32, l[1]), weights: make([]float32, l[1])}
 		e.Prompt = l[0]
 		for range l[0] + l[1] {
 			e.IDs = append(e.IDs, random.Int32N(768))
@@ -267,7 +267,7 @@ func BenchmarkPacking(b *testing.B) {
 				var g global
 				g.examples[training] = len(examples)
 				var inputs [][]any
-				for _, m := range cut(examples, g, &o, [modes]float64{1, 1}, 0) {
+				for _, m := range cut(examples, g, &o, [modes]float64{1, 1}, objective.Blend{Text: 1}) {
 					inputs = append(inputs, m.inputs())
 					places += m.rows.B * m.rows.S
 				}

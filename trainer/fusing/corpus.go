@@ -11,6 +11,7 @@ import (
 
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/trainer/objective"
 	"github.com/profuser/profuser/trainer/prefetch"
 )
 
@@ -27,6 +28,8 @@ type corpus struct {
 	holdout    float64
 	maxLength  int
 	vocabulary int
+	weights    StatusWeights
+	byChunks   bool // teachers are likelihoods of chunks
 	// byReward takes all rewarded rows of a prompt, weighted at temperature, instead of the selected one.
 	byReward    bool
 	temperature float64
@@ -44,6 +47,7 @@ type held struct {
 	id   string
 	part int
 	hash float64
+	has  flags
 }
 
 // flags say which modes a prompt has an example in.
@@ -56,7 +60,7 @@ type place struct{ part, row int }
 // prompt has. The rest is read part by part while training goes on.
 func openCorpus(ctx context.Context, o *Options, sets [modes]*dataset.Dataset, maxLength, vocabulary int) (*corpus, error) {
 	c := &corpus{
-		sets: sets, holdout: o.Holdout, maxLength: maxLength, vocabulary: vocabulary,
+		sets: sets, holdout: o.Holdout, maxLength: maxLength, vocabulary: vocabulary, weights: o.StatusWeights, byChunks: o.Teaching.Kind == objective.ALM,
 		byReward: o.ExampleWeights == ByReward, temperature: o.RewardTemperature, mostHeld: o.EvaluatePrompts,
 	}
 	parts := -1
@@ -74,7 +78,7 @@ func openCorpus(ctx context.Context, o *Options, sets [modes]*dataset.Dataset, m
 		has := make([]flags, 0, len(s.prompts))
 		for _, p := range s.prompts {
 			if share := hashOf(p.id); share < c.holdout {
-				c.held = append(c.held, held{p.id, part, share})
+				c.held = append(c.held, held{p.id, part, share, p.has})
 			} else {
 				has = append(has, p.has)
 			}
@@ -168,7 +172,7 @@ func (c *corpus) prompts(ctx context.Context, part int, wanted func(id string) b
 		if d == nil {
 			continue
 		}
-		rows, _, err := dataset.Rows[schemas.FusionExample](ctx, d, part)
+		rows, chunks, err := c.rowsOf(ctx, d, part)
 		if err != nil {
 			return nil, err
 		}
@@ -176,7 +180,7 @@ func (c *corpus) prompts(ctx context.Context, part int, wanted func(id string) b
 			if !wanted(of[0].ID) {
 				continue
 			}
-			examples, err := c.examples(of, mode(m))
+			examples, err := c.examples(of, chunks, mode(m))
 			if err != nil {
 				return nil, fmt.Errorf("dataset %s, part %d: %w", d.Name(), part, err)
 			}
@@ -221,6 +225,30 @@ func (c *corpus) heldOutPrompts(ctx context.Context) ([]prompt, error) {
 	return out, err
 }
 
+// chunksOf are rows with their chunks, where those are asked for.
+type chunksOf map[*schemas.FusionExample]*schemas.ChunkedExample
+
+// rowsOf reads the rows of a part, with chunks if those are the teachers.
+func (c *corpus) rowsOf(ctx context.Context, d *dataset.Dataset, part int) ([]schemas.FusionExample, chunksOf, error) {
+	if !c.byChunks {
+		rows, _, err := dataset.Rows[schemas.FusionExample](ctx, d, part)
+		return rows, nil, err
+	}
+	whole, _, err := dataset.Rows[schemas.ChunkedExample](ctx, d, part)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w; objective.kind alm needs examples that were fused with fuse.chunks true", err)
+	}
+	rows, chunks := make([]schemas.FusionExample, len(whole)), chunksOf{}
+	for i := range whole {
+		if err := whole[i].Validate(); err != nil {
+			return nil, nil, fmt.Errorf("dataset %s, part %d: %w", d.Name(), part, err)
+		}
+		rows[i] = whole[i].FusionExample
+		chunks[&rows[i]] = &whole[i]
+	}
+	return rows, chunks, nil
+}
+
 // byPrompt cuts a part's rows into those of each prompt, which stand together.
 func byPrompt(rows []schemas.FusionExample) [][]*schemas.FusionExample {
 	var out [][]*schemas.FusionExample
@@ -234,15 +262,18 @@ func byPrompt(rows []schemas.FusionExample) [][]*schemas.FusionExample {
 }
 
 // examples are those of one prompt in one mode.
-func (c *corpus) examples(rows []*schemas.FusionExample, m mode) (examples []*example, err error) {
+func (c *corpus) examples(rows []*schemas.FusionExample, chunks chunksOf, m mode) (examples []*example, err error) {
 	var rewards []float64
 	for _, row := range candidates(rows, c.byReward) {
 		if err := check(row, c.vocabulary); err != nil {
 			return nil, err
 		}
-		e, ok := newExample(row, m, c.maxLength)
+		e, ok := newExample(row, m, c.maxLength, c.weights)
 		if !ok {
 			continue
+		}
+		if x := chunks[row]; x != nil {
+			e.byChunks(x.ChunkEnds, x.ChunkLogProbs)
 		}
 		examples = append(examples, e)
 		if row.Reward != nil {

@@ -6,10 +6,11 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/profuser/profuser/trainer/batch"
+	"github.com/profuser/profuser/trainer/objective"
 )
 
 // global counts what a batch's losses are divided by: of each mode the prompts with examples, and of the examples by their
-// shares the text tokens and taught positions.
+// shares the text tokens and what taught positions weigh.
 type global struct {
 	examples [modes]int
 	tokens   [modes]float64
@@ -27,7 +28,7 @@ func collect(prompts []prompt, needs flags) (examples []*example, g global) {
 			for _, e := range of {
 				examples = append(examples, e)
 				g.tokens[m] += e.share * float64(e.Answers())
-				g.taught[m] += e.share * float64(e.taught)
+				g.taught[m] += e.share * e.taught
 			}
 		}
 	}
@@ -39,14 +40,14 @@ func collect(prompts []prompt, needs flags) (examples []*example, g global) {
 //	example: weight/(n·N) and weight/(Σm·N);   token: weight over the mode's tokens and taught positions in the global batch
 func (g global) shares(e *example, normalize string) (text, teacher float64) {
 	if normalize == PerToken {
-		return e.weight / g.tokens[e.mode], e.weight / teachers(g.taught[e.mode])
+		return e.weight / g.tokens[e.mode], e.weight / orOne(g.taught[e.mode])
 	}
 	n := float64(g.examples[e.mode])
-	return e.weight / (float64(e.Answers()) * n), e.weight / (float64(max(1, e.taught)) * n)
+	return e.weight / (float64(e.Answers()) * n), e.weight / (orOne(e.taught) * n)
 }
 
-// teachers is a number of taught positions to divide by: 1 where there are none.
-func teachers(n float64) float64 {
+// orOne is what positions weigh together, to divide by: 1 where they weigh nothing.
+func orOne(n float64) float64 {
 	if n == 0 {
 		return 1
 	}
@@ -58,6 +59,7 @@ type micro struct {
 	examples      []*example
 	rows          *batch.Rows
 	k             int
+	byChunks      bool // ids and probs [A, 1] are those of chunks, see objective.Fusion
 	goldWeight    []float32
 	teacherWeight []float32
 	ids           []int32
@@ -68,10 +70,10 @@ type micro struct {
 const leastRows = 16
 
 // cut makes micro-batches of examples and weighs them.
-func cut(examples []*example, g global, o *Options, weights [modes]float64, beta float64) []*micro {
+func cut(examples []*example, g global, o *Options, weights [modes]float64, blend objective.Blend) []*micro {
 	micros := layOut(examples, o)
 	for _, m := range micros {
-		m.weigh(g, o.Normalize, weights, beta)
+		m.weigh(g, o.Normalize, weights, blend)
 	}
 	return micros
 }
@@ -85,13 +87,13 @@ func layOut(examples []*example, o *Options) []*micro {
 	var out []*micro
 	if o.Packing {
 		for _, p := range batch.Packings(lengths, o.MicroPositions) {
-			out = append(out, newMicro(examples, p.Members, func(rows [][]batch.Sequence, a int) *batch.Rows {
+			out = append(out, newMicro(examples, o, p.Members, func(rows [][]batch.Sequence, a int) *batch.Rows {
 				return batch.PackTogether(rows, p.B, p.S, a)
 			}))
 		}
 	} else {
 		for _, group := range batch.Groups(lengths, o.MicroPositions, leastRows) {
-			out = append(out, newMicro(examples, [][]int{group.Members}, func(rows [][]batch.Sequence, a int) *batch.Rows {
+			out = append(out, newMicro(examples, o, [][]int{group.Members}, func(rows [][]batch.Sequence, a int) *batch.Rows {
 				return batch.PackInto(rows[0], group.B, group.S, a)
 			}))
 		}
@@ -100,8 +102,8 @@ func layOut(examples []*example, o *Options) []*micro {
 }
 
 // newMicro lays out the members in their order; lay is given their sequences and the room for predicting positions.
-func newMicro(examples []*example, members [][]int, lay func(rows [][]batch.Sequence, a int) *batch.Rows) *micro {
-	m := &micro{}
+func newMicro(examples []*example, o *Options, members [][]int, lay func(rows [][]batch.Sequence, a int) *batch.Rows) *micro {
+	m := &micro{byChunks: o.Teaching.Kind == objective.ALM}
 	rows := make([][]batch.Sequence, len(members))
 	answers, widest := 0, 1
 	for row, of := range members {
@@ -117,6 +119,9 @@ func newMicro(examples []*example, members [][]int, lay func(rows [][]batch.Sequ
 	}
 	m.rows = lay(rows, batch.Count(answers, 32))
 	m.k = (widest + 7) / 8 * 8
+	if m.byChunks {
+		m.k = 1
+	}
 	m.fill()
 	return m
 }
@@ -130,26 +135,32 @@ func (m *micro) fill() {
 		for t := range e.Answers() {
 			m.rest[at] = e.rest[t]
 			from, to := e.starts[t], e.starts[t+1]
-			copy(m.ids[at*m.k:], e.ids[from:to])
-			copy(m.probs[at*m.k:], e.probs[from:to])
+			if m.byChunks {
+				m.ids[at], m.probs[at] = int32(at-t)+e.first[t], e.logProbs[t]
+			} else {
+				copy(m.ids[at*m.k:], e.ids[from:to])
+				copy(m.probs[at*m.k:], e.probs[from:to])
+			}
 			at++
 		}
 	}
+	for m.byChunks && at < a { // padding is no part of a chunk
+		m.ids[at] = int32(at)
+		at++
+	}
 }
 
-// weigh sets the weights of the predicting positions. weights are w_I and w_T, beta scales the divergence; the weights
-// hold all divisions, so that the graph's sums are the loss.
-func (m *micro) weigh(g global, normalize string, weights [modes]float64, beta float64) {
+// weigh sets the weights of the predicting positions. weights are w_I and w_T, blend those of cross-entropy and divergence;
+// the weights hold all divisions, so that the graph's sums are the loss.
+func (m *micro) weigh(g global, normalize string, weights [modes]float64, blend objective.Blend) {
 	a := len(m.rows.Index)
 	m.goldWeight, m.teacherWeight = make([]float32, a), make([]float32, a)
 	at := 0
 	for _, e := range m.examples {
 		text, teacher := g.shares(e, normalize)
 		for t := range e.Answers() {
-			m.goldWeight[at] = float32(weights[e.mode] * text)
-			if e.starts[t+1] > e.starts[t] {
-				m.teacherWeight[at] = float32(weights[e.mode] * beta * teacher)
-			}
+			m.goldWeight[at] = float32(weights[e.mode] * blend.Text * text)
+			m.teacherWeight[at] = float32(weights[e.mode] * blend.Teacher * teacher * float64(e.weights[t]))
 			at++
 		}
 	}
@@ -182,8 +193,8 @@ func (l *losses) add(m *micro, g global, normalize string, crossEntropy, diverge
 		text, teacher := g.shares(e, normalize)
 		for t := range e.Answers() {
 			l.text[e.mode] += float64(crossEntropy[at]) * text
-			if e.starts[t+1] > e.starts[t] {
-				l.teacher[e.mode] += float64(divergence[at]) * teacher
+			if w := float64(e.weights[t]); w > 0 {
+				l.teacher[e.mode] += float64(divergence[at]) * teacher * w
 			}
 			at++
 		}
