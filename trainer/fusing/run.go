@@ -60,17 +60,19 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if o.Fresh {
-		if err := o.clear(); err != nil {
-			return Result{}, err
+	if !o.Fresh {
+		if done, err := o.finished(id); done || err != nil {
+			return Result{Skipped: done}, err
 		}
-	}
-	if done, err := o.finished(id); done || err != nil {
-		return Result{Skipped: done}, err
 	}
 	t, err := prepare(ctx, &o, format, sets, id)
 	if err != nil {
 		return Result{}, err
+	}
+	if o.Fresh { // only now that all is checked
+		if err := o.clear(); err != nil {
+			return Result{}, err
+		}
 	}
 	if err := t.run(ctx); err != nil {
 		return Result{}, err
