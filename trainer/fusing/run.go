@@ -197,7 +197,8 @@ func (t *trainer) fits(ctx context.Context) error {
 	}
 	defer backend.Finalize()
 	training := memory.Training{
-		Config: t.config, LoRA: t.o.LoRA, Moments: t.o.Optimizer.Moments, Build: fusionModel(t.config, t.o.Teaching), Backend: backend,
+		Config: t.config, LoRA: t.o.LoRA, Moments: t.o.Optimizer.Moments, Backend: backend,
+		Build:       func(c decoder.Config) loop.Build { return fusionModel(c, t.o.Teaching) },
 		Accelerator: strings.HasPrefix(t.o.Backend, "xla:"), Passes: runtime.GOMAXPROCS(0), Positions: t.o.MicroPositions,
 		Shapes: func(positions int) (all [][]shapes.Shape) {
 			o := *t.o
