@@ -14,8 +14,8 @@ import (
 
 	"github.com/profuser/profuser/trainer/best"
 	"github.com/profuser/profuser/trainer/card"
-	"github.com/profuser/profuser/trainer/lora"
 	"github.com/profuser/profuser/trainer/loop"
+	"github.com/profuser/profuser/trainer/lora"
 	"github.com/profuser/profuser/trainer/optim"
 )
 
