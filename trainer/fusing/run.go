@@ -65,17 +65,19 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if o.Fresh {
-		if err := o.clear(); err != nil {
-			return Result{}, err
+	if !o.Fresh {
+		if done, err := o.finished(id); done || err != nil {
+			return Result{Skipped: done}, err
 		}
-	}
-	if done, err := o.finished(id); done || err != nil {
-		return Result{Skipped: done}, err
 	}
 	t, err := prepare(ctx, &o, format, sets, id)
 	if err != nil {
 		return Result{}, err
+	}
+	if o.Fresh { // only now that all is checked
+		if err := o.clear(); err != nil {
+			return Result{}, err
+		}
 	}
 	if err := t.run(ctx); err != nil {
 		return Result{}, err
@@ -200,7 +202,8 @@ func (t *trainer) fits(ctx context.Context) error {
 	}
 	defer backend.Finalize()
 	training := memory.Training{
-		Config: t.config, LoRA: t.o.LoRA, Moments: t.o.Optimizer.Moments, Build: fusionModel(t.config, t.o.Teaching), Backend: backend,
+		Config: t.config, LoRA: t.o.LoRA, Moments: t.o.Optimizer.Moments, Backend: backend,
+		Build:       func(c decoder.Config) loop.Build { return fusionModel(c, t.o.Teaching) },
 		Accelerator: strings.HasPrefix(t.o.Backend, "xla:"), Passes: runtime.GOMAXPROCS(0), Positions: t.o.MicroPositions,
 		Shapes: func(positions int) (all [][]shapes.Shape) {
 			o := *t.o
