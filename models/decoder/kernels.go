@@ -22,8 +22,8 @@ const (
 	// SmallProduct is the number of multiplications from which on the Go backend packs a product's sides.
 	SmallProduct = 4 << 20
 
-	// goBackend is the name of the backend that this file is about.
-	goBackend = "Go Backend"
+	// GoBackend is the name of the backend that this file is about.
+	GoBackend = "Go Backend"
 
 	vectorWidth = 16
 	manyColumns = 40
@@ -50,7 +50,7 @@ func TimesTransposed(x, w *Node) *Node {
 // x = n·ln 2 + r with |r| <= ln 2 / 2, so e^x = 2^n · e^r: the first from the bits of a float, the second by its Taylor
 // series to r^7. ln 2 is subtracted in two parts, the first of few bits, after Cody and Waite 1980.
 func ExpValue(x *Node) *Node {
-	if x.Graph().Backend().Name() != goBackend || x.DType() != dtypes.Float32 {
+	if x.Graph().Backend().Name() != GoBackend || x.DType() != dtypes.Float32 {
 		return Exp(x)
 	}
 	const high, low = 355.0 / 512, math.Ln2 - 355.0/512
@@ -73,6 +73,9 @@ func siluValue(x *Node) *Node { return Div(x, OnePlus(ExpValue(Neg(x)))) }
 
 // FastExp is ExpValue with its gradient.
 func FastExp(x *Node) *Node {
+	if x.Graph().Backend().Name() != GoBackend {
+		return Exp(x)
+	}
 	value := StopGradient(ExpValue(x))
 	return withGradient(value, x, value)
 }
@@ -85,6 +88,9 @@ func FastExpm1(x *Node) *Node {
 
 // FastSigmoid is SigmoidValue with its gradient.
 func FastSigmoid(x *Node) *Node {
+	if x.Graph().Backend().Name() != GoBackend {
+		return Sigmoid(x)
+	}
 	value := StopGradient(SigmoidValue(x))
 	return withGradient(value, x, Mul(value, OneMinus(value)))
 }

@@ -228,7 +228,7 @@ func (c KV) Mix(other KV, from *Node) KV {
 		size := x.Shape().Size() / rows
 		y = Reshape(y, y.Shape().Size()/size, size)
 		all := Concatenate([]*Node{Reshape(x, rows, size), y}, 0)
-		if x.Graph().Backend().Name() != goBackend {
+		if x.Graph().Backend().Name() != GoBackend {
 			return Reshape(Gather(all, Reshape(from, rows, 1)), d...)
 		}
 		unit := Equal(Reshape(from, rows, 1), Iota(x.Graph(), shapes.Make(dtypes.Int32, rows, all.Shape().Dimensions[0]), 1))

@@ -39,7 +39,7 @@ func Trainable(c decoder.Config) error {
 
 // NewNetwork runs tokens [B, S] forward on the graph's backend.
 func NewNetwork(scope *model.Scope, c decoder.Config, tokens *graph.Node) Network {
-	if reverse.Supports(c) && tokens.Graph().Backend().Name() == "Go Backend" {
+	if reverse.Supports(c) && tokens.Graph().Backend().Name() == decoder.GoBackend {
 		return taped{reverse.New(scope, c, tokens)}
 	}
 	m := decoder.New(c)
