@@ -214,7 +214,7 @@ func (p *pass) cut(h *Node, name string, sizes ...int) []*Node {
 		}
 		return out
 	}
-	w := p.weight(name + ".weight")
+	w := p.matrix(name + ".weight")
 	for _, n := range sizes {
 		out = append(out, TimesTransposed(h, SliceAxis(w, 0, AxisRange(from, from+n))))
 		from += n
