@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 		Curriculum: Curriculum{Kind: "progressive", Epochs: []int{1, 2}},
 		Trainer: Trainer{
 			Backend: "go:ops_sequential", BatchPrompts: 128, MaxLength: 2048, LearningRate: 1e-5, Warmup: 0.008, WeightDecay: 0.1, Clip: 1,
-			KeepLast: 2, KeepEpochs: true, MaxBadSteps: 3,
+			Precision: "float32", Devices: 1, KeepLast: 2, KeepEpochs: true, MaxBadSteps: 3,
 		},
 		Evaluate: Evaluate{MaxNewTokens: 64, MaxRejects: 0.01},
 		Runner:   Runner{Name: "prism", Environment: "auto", RetryWait: 10 * time.Second, Stall: 24 * time.Hour},
@@ -274,6 +274,9 @@ func TestDigest(t *testing.T) {
 		{"generate.max_rejects=0.5", ""},
 		{"out=elsewhere", ""},
 		{"trainer.keep_last=9", ""},
+		{"trainer.gradient_checkpointing=true", ""},
+		{"trainer.devices=2", ""},
+		{"trainer.precision=bfloat16", "train evaluate/fused"},
 		{"runner.options={a: b}", ""},
 		{"prompts.files=[q.jsonl]", ""},
 		{"objective.beta=0.5", "train evaluate/fused"},

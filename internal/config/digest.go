@@ -78,6 +78,9 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 		d["objective"] = c.Objective.effective()
 		d["curriculum"] = c.Curriculum
 		d["trainer"] = []any{c.Seed, t.BatchPrompts, t.MaxLength, t.LearningRate, t.Warmup, t.WeightDecay, t.Clip}
+		if t.Precision != "float32" {
+			d["precision"] = t.Precision
+		}
 	case "evaluate":
 		d["max_new_tokens"] = c.Evaluate.MaxNewTokens
 		if model == fused || model == "" {

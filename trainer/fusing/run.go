@@ -122,6 +122,9 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 	if err := loop.Trainable(config); err != nil {
 		return nil, fmt.Errorf("target %s: %w", o.Target, err)
 	}
+	if config, err = loop.Computing(config, o.Backend, o.Precision, o.Recompute); err != nil {
+		return nil, err
+	}
 	dtype, err := storageType(o.Target)
 	if err != nil {
 		return nil, err
@@ -139,7 +142,7 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 	if err != nil {
 		return nil, err
 	}
-	if t.learner, err = loop.NewLearner(o.Backend, store, o.Optimizer, fusionModel(config, o.Teaching)); err != nil {
+	if t.learner, err = loop.NewLearnerOn(o.Backend, o.Devices, store, o.Optimizer, fusionModel(config, o.Teaching)); err != nil {
 		return nil, err
 	}
 	if t.forward, err = t.learner.NewForward(fusionLosses(config, o.Teaching)); err != nil {
