@@ -64,10 +64,22 @@ func (l *Learner) openDevices(n int, names []string, prepare func(store *model.S
 		l.devices = append(l.devices, d)
 	}
 	l.room = n
-	if n == 1 && processor.OnHost(l.backend) {
-		l.room = runtime.GOMAXPROCS(0)
+	if n == 1 {
+		l.room = Passes(l.backend, n)
 	}
 	return nil
+}
+
+// Passes is how many micro-batches are under way at a time in one memory: as many as there are processors on the host, where
+// several devices share it; one on an accelerator.
+func Passes(b compute.Backend, devices int) int {
+	switch {
+	case !processor.OnHost(b):
+		return 1
+	case devices > 1:
+		return devices
+	}
+	return runtime.GOMAXPROCS(0)
 }
 
 // clone copies all variables of a store.

@@ -22,6 +22,8 @@ type fixedBatch struct {
 	IDs           []int32   `json:"ids"`            // [A, k]
 	Probs         []float32 `json:"probs"`          // [A, k]
 	Rest          []float32 `json:"rest"`           // [A]
+
+	applied float64 // processor seconds in the optimizer
 }
 
 // topK is the number of tokens that a teacher's distribution stores.
