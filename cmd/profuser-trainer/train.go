@@ -138,6 +138,7 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 		ExampleWeights: c.Objective.ExampleWeights, RewardTemperature: c.Objective.RewardTemperature,
 		Teaching:     teaching,
 		BatchPrompts: c.Trainer.BatchPrompts, MaxLength: c.Trainer.MaxLength, Packing: c.Trainer.Packing, LearningRate: c.Trainer.LearningRate, Warmup: c.Trainer.Warmup,
+		Precision: c.Trainer.Precision, Recompute: c.Trainer.GradientCheckpointing, Devices: c.Trainer.Devices,
 		LoRA: adapters(c.Trainer.LoRA), SaveAdapter: c.Trainer.LoRA.Save == "adapter", ShardBytes: int64(c.Trainer.ShardBytes), KeepBest: c.Trainer.KeepBest,
 		Optimizer: optimizer, Backend: c.Trainer.Backend, KeepLast: c.Trainer.KeepLast, KeepEpochs: c.Trainer.KeepEpochs, MaxBadSteps: c.Trainer.MaxBadSteps,
 		EvaluateSteps: c.Trainer.EvaluateSteps, EvaluatePrompts: c.Trainer.EvaluatePrompts, Samples: c.Trainer.Samples, SampleTokens: c.Evaluate.MaxNewTokens, PeakFlops: c.Trainer.PeakFlops,

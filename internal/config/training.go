@@ -104,6 +104,12 @@ type Adaptive struct {
 type Trainer struct {
 	// Engine of the graphs: the Go backend, one operation after another; examples of a batch run side by side.
 	Backend string `yaml:"backend" default:"go:ops_sequential" allow:"go:ops_sequential | xla:/…"`
+	// Type of the products, forward and backward; weights, sums and the optimizer stay float32. bfloat16 needs an XLA backend.
+	Precision string `yaml:"precision" default:"float32" allow:"float32 | bfloat16"`
+	// Whether the backward pass computes each block anew from its input: less memory, about a third more work.
+	GradientCheckpointing bool `yaml:"gradient_checkpointing" default:"false"`
+	// Devices of an XLA backend that compute; each holds all weights, and micro-batches are dealt out to them.
+	Devices int `yaml:"devices" default:"1" allow:"[1, 1024]"`
 	// Prompts in a batch.
 	BatchPrompts int `yaml:"batch_prompts" default:"128" allow:"[1, inf)"`
 	// Longest example in tokens; texts are cut on the right, prompts never.
@@ -130,7 +136,7 @@ type Trainer struct {
 	EvaluatePrompts int `yaml:"evaluate_prompts" default:"1000" allow:"[1, inf)"`
 	// Held-out prompts that the model answers whenever those losses are read, into trainer/samples.jsonl, with evaluate.max_new_tokens.
 	Samples int `yaml:"samples" default:"0" allow:"[0, 1000]"`
-	// Floating-point operations a second that the processor can do, for the utilisation; 0 measures products of matrices for half a second at the start.
+	// Floating-point operations a second that the processor, or all devices together, can do, for the utilisation; 0 measures products of matrices for half a second at the start.
 	PeakFlops float64 `yaml:"peak_flops" default:"0" allow:"[0, inf)"`
 	// Low-rank adapters in place of full fine-tuning.
 	LoRA LoRA `yaml:"lora"`

@@ -57,6 +57,7 @@ func (t *trainer) openWatch(ctx context.Context) (err error) {
 		if t.watch.peak, err = flops.Peak(t.learner); err != nil {
 			return errors.Join(err, t.closeWatch())
 		}
+		t.watch.peak *= float64(max(1, t.o.Devices))
 		fmt.Fprintf(t.o.Log, "train: %d weights; the backend multiplies matrices at %.3g float32 operations a second (trainer.peak_flops)\n", parameters, t.watch.peak)
 	}
 	if t.o.Samples > 0 {
