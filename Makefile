@@ -87,12 +87,14 @@ bench-serving: ## how much of a server's capacity one process uses, and the heap
 	go test -run '^$$' -bench PromptsOverHTTP -benchtime 100000x -timeout 30m ./pipelines
 
 ROWS ?= 100000
-PROMPTS ?= 1000000
 
-bench-overhead: ## busy slots of a 64-slot server; Beam against a plain loop over ROWS (100,000); peak memory of PROMPTS (1,000,000)
+bench-overhead: ## busy slots of a 64-slot server; Beam against a plain loop over ROWS (100,000)
 	go test -run '^$$' -bench BusySlots -benchtime 51200x ./transforms/inflight
 	go test -run '^$$' -bench Overhead -benchtime $(ROWS)x ./pipelines
-	go test -run '^$$' -bench PeakMemory -benchtime $(PROMPTS)x -timeout 30m ./pipelines
+
+SIZES ?= 1000,10000,100000,1000000
+bench-scale: build ## a million prompts through ingest, generate, reward, crossentropy and fuse against simulated servers: time and memory of each step (docs/scale.md)
+	go run ./pipelines/simulation -prompts $(SIZES) -profuser bin/profuser
 
 bench-align: ## alignment on real tokenizers and texts, one core: positions/s, vocabulary maps, FuseLLM's rule at 2,048 tokens (needs ../shared)
 	go test -run '^$$' -bench . -cpu 1 -benchtime 2s ./fusion/align ./fusion/vocabulary

@@ -15,8 +15,10 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/trainer/card"
 	"github.com/profuser/profuser/trainer/curriculum"
 	"github.com/profuser/profuser/trainer/fusing"
+	"github.com/profuser/profuser/trainer/lora"
 	"github.com/profuser/profuser/trainer/objective"
 	"github.com/profuser/profuser/trainer/optim"
 )
@@ -27,6 +29,7 @@ type trainFlags struct {
 	set                 []string
 	checkpointSteps     int
 	stopAfter           int
+	force               bool
 }
 
 // newTrain is the training of the target on a fusion dataset.
@@ -41,6 +44,7 @@ writes them), by the sections objective, curriculum and trainer. Results in the 
   model/                        the fused model, a Hugging Face directory
   trainer/metrics.jsonl         one line a step; held-out losses at the start and at each epoch's end
   trainer/epochs/epoch-N/       the model after each epoch (trainer.keep_epochs)
+  trainer/best/step-N/          the models of the lowest held-out losses (trainer.keep_best)
   trainer/checkpoints/step-N/   weights, moments and state to go on from
   steps/train.json              time and memory
 
@@ -62,6 +66,7 @@ it and starts over.`,
 	c.Flags().StringArrayVar(&f.set, "set", nil, "key=value that replaces one of the configuration; may be repeated")
 	c.Flags().StringVar(&f.resume, "resume", "auto", "auto: go on from the newest checkpoint; never: remove earlier results and start over")
 	c.Flags().IntVar(&f.checkpointSteps, "checkpoint-steps", 0, "steps between checkpoints (0: one a minute); epochs end with one anyway")
+	c.Flags().BoolVar(&f.force, "force", false, "train although the memory estimate says that it will not fit")
 	c.Flags().IntVar(&f.stopAfter, "stop-after", 0, "stop after so many steps, with a checkpoint (0: at the end)")
 	return c
 }
@@ -108,7 +113,7 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 		return fusing.Options{}, err
 	}
 	optimizer := optim.Default()
-	optimizer.WeightDecay, optimizer.Clip = c.Trainer.WeightDecay, c.Trainer.Clip
+	optimizer.WeightDecay, optimizer.Clip, optimizer.Moments = c.Trainer.WeightDecay, c.Trainer.Clip, c.Trainer.Moments
 	var lambda *float64
 	if l := float64(c.Objective.Lambda); c.Objective.Lambda != config.None {
 		lambda = &l
@@ -121,14 +126,44 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 	return fusing.Options{
 		Store: store, Out: c.Out, Target: target.Path,
 		Format:       chat.Options{ChatTemplate: target.ChatTemplate, EndOfTurn: target.EndOfTurn, BOS: target.BOS},
-		ConfigDigest: c.Digest("train"), Fused: c.Depends("fuse"), Seed: c.Seed, Holdout: c.Prompts.Holdout,
+		ConfigDigest: c.Digest("train"), Settings: c.Training(), Fused: c.Depends("fuse"), About: about(c), Seed: c.Seed, Holdout: c.Prompts.Holdout,
 		Beta: max(0, float64(c.Objective.Beta)), Lambda: lambda, Normalize: c.Objective.Normalize, Stages: stages,
 		StatusWeights:  fusing.StatusWeights{schemas.StatusExact: status.Exact, schemas.StatusBoundary: status.Boundary, schemas.StatusInner: status.Inner, schemas.StatusOneHot: status.OneHot},
 		Adaptive:       curriculum.Settings(c.Curriculum.Adaptive),
 		ExampleWeights: c.Objective.ExampleWeights, RewardTemperature: c.Objective.RewardTemperature,
 		Teaching:     teaching,
 		BatchPrompts: c.Trainer.BatchPrompts, MaxLength: c.Trainer.MaxLength, LearningRate: c.Trainer.LearningRate, Warmup: c.Trainer.Warmup,
+		LoRA: adapters(c.Trainer.LoRA), SaveAdapter: c.Trainer.LoRA.Save == "adapter", ShardBytes: int64(c.Trainer.ShardBytes), KeepBest: c.Trainer.KeepBest,
 		Optimizer: optimizer, Backend: c.Trainer.Backend, KeepLast: c.Trainer.KeepLast, KeepEpochs: c.Trainer.KeepEpochs, MaxBadSteps: c.Trainer.MaxBadSteps,
-		CheckpointSteps: f.checkpointSteps, StopAfter: f.stopAfter, Fresh: f.resume == "never", Log: log,
+		CheckpointSteps: f.checkpointSteps, StopAfter: f.stopAfter, Force: f.force, DeviceMemory: int64(c.Trainer.DeviceMemory), MicroPositions: c.Trainer.MicroPositions, Fresh: f.resume == "never", Log: log,
 	}, nil
+}
+
+// adapters are the options of trainer.lora, nil where all weights are trained.
+func adapters(l config.LoRA) *lora.Options {
+	if l.Rank == 0 {
+		return nil
+	}
+	return &lora.Options{Rank: l.Rank, Alpha: l.Alpha, Targets: l.Targets}
+}
+
+// about lists the models that have a part in the result.
+func about(c *config.Config) card.About {
+	a := card.About{Target: c.Target.Model}
+	add := func(role string, names ...string) {
+		for _, name := range names {
+			m, _ := c.Model(name)
+			is := filepath.Base(m.Path)
+			if m.Endpoint != nil {
+				is = m.Endpoint.Model + " (served)"
+			} else if m.Imported {
+				is = "imported"
+			}
+			a.Models = append(a.Models, card.Model{Name: name, Role: role, Is: is})
+		}
+	}
+	add("target", c.Target.Model)
+	add("source", c.Sources...)
+	add("reward model", c.Reward.Models...)
+	return a
 }

@@ -19,13 +19,15 @@ func RoundPosition(logProbs []float32) {
 	lost := 0.0 // probability that rounding has added so far
 	for k := 0; k < len(logProbs); {
 		up, down := neighbours(logProbs[k])
+		above, below := expOf(up), expOf(down)
 		raised, end := k, k // the entries between the same neighbours: those raised stand before the others
 		for ; end < len(logProbs); end++ {
 			x := logProbs[end]
 			if a, b := neighbours(x); a != up || b != down {
 				break
 			}
-			gain, loss := lost+expOf(up)-expOf(x), lost+expOf(down)-expOf(x)
+			p := expOf(x)
+			gain, loss := lost+above-p, lost+below-p
 			if math.Abs(gain) <= math.Abs(loss) {
 				lost, raised = gain, raised+1
 			} else {

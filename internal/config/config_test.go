@@ -63,7 +63,7 @@ func TestDefaults(t *testing.T) {
 		Curriculum: Curriculum{Kind: "progressive", Epochs: []int{1, 2}, Adaptive: Adaptive{20, 0.25, 0.02}},
 		Trainer: Trainer{
 			Backend: "go:ops_sequential", BatchPrompts: 128, MaxLength: 2048, LearningRate: 1e-5, Warmup: 0.008, WeightDecay: 0.1, Clip: 1,
-			KeepLast: 2, KeepEpochs: true, MaxBadSteps: 3,
+			KeepLast: 2, LoRA: LoRA{Alpha: 16, Targets: []string{"all-linear"}, Save: "merged"}, Moments: "float32", MicroPositions: 4096, ShardBytes: 5_000_000_000, KeepEpochs: true, MaxBadSteps: 3,
 		},
 		Evaluate: Evaluate{MaxNewTokens: 64, MaxRejects: 0.01},
 		Runner:   Runner{Name: "prism", Environment: "auto", RetryWait: 10 * time.Second, Stall: 24 * time.Hour},
@@ -277,6 +277,13 @@ func TestDigest(t *testing.T) {
 		{"generate.max_rejects=0.5", ""},
 		{"out=elsewhere", ""},
 		{"trainer.keep_last=9", ""},
+		{"trainer.keep_best=2", ""},
+		{"trainer.shard_bytes=1000000", ""},
+		{"trainer.device_memory=1000000", ""},
+		{"trainer.lora.targets=[q_proj]", ""},
+		{"trainer.lora.rank=8", "train evaluate/fused"},
+		{"trainer.micro_positions=512", "train evaluate/fused"},
+		{"trainer.moments=bfloat16", "train evaluate/fused"},
 		{"runner.options={a: b}", ""},
 		{"prompts.files=[q.jsonl]", ""},
 		{"objective.beta=0.5", "train evaluate/fused"},
@@ -316,7 +323,7 @@ func TestDigest(t *testing.T) {
 			if differ {
 				changed = append(changed, step)
 			}
-			if step != "train" && differ != itemsDiffer(c, base, step) {
+			if differ != itemsDiffer(c, base, step) {
 				t.Errorf("%s: the digest of %s changes: %v, its items %v", test.set, step, differ, c.Depends(step))
 			}
 		}
@@ -344,6 +351,7 @@ func TestDigest(t *testing.T) {
 func itemsDiffer(a, b *Config, step string) bool {
 	before := map[string][]string{
 		"generate": {"ingest"}, "reward": {"generate/t", "generate/s"}, "crossentropy": {"ingest"}, "fuse": {"reward/j", "crossentropy/t", "crossentropy/s"},
+		"train": {"fuse"},
 	}
 	name, _, _ := strings.Cut(step, "/")
 	return !maps.Equal(a.Depends(step), b.Depends(step)) || slices.ContainsFunc(before[name], func(s string) bool { return itemsDiffer(a, b, s) })

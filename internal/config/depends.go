@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 )
@@ -53,6 +54,8 @@ func (c *Config) Depends(step string) map[string]string {
 		models(in.Judge)
 	case "fuse":
 		c.fuseDepends(add)
+	case "train":
+		c.trainDepends(add)
 	case "evaluate":
 		add("evaluate.max_new_tokens", c.Evaluate.MaxNewTokens)
 		if model == fused || model == "" {
@@ -79,6 +82,37 @@ func (c *Config) fuseDepends(add func(key string, value any)) {
 	if c.Fuse.Chunks {
 		add("fuse.chunks", true)
 	}
+}
+
+// trainDepends adds what the training covers.
+func (c *Config) trainDepends(add func(key string, value any)) {
+	add("seed", c.Seed)
+	add("prompts.holdout", c.Prompts.Holdout)
+	o := c.Objective.effective()
+	o.Lambda = c.Objective.Lambda
+	add("objective", o)
+	add("curriculum", c.Curriculum.effective())
+	t := c.Trainer
+	add("trainer.batch_prompts", t.BatchPrompts)
+	add("trainer.max_length", t.MaxLength)
+	add("trainer.learning_rate", t.LearningRate)
+	add("trainer.warmup", t.Warmup)
+	add("trainer.weight_decay", t.WeightDecay)
+	add("trainer.clip", t.Clip)
+	if t.LoRA.Rank > 0 {
+		add("trainer.lora", t.LoRA)
+	}
+	add("trainer.moments", t.Moments)
+	add("trainer.micro_positions", t.MicroPositions)
+}
+
+// Training itemises everything that the trained model depends on: what its own step covers and all steps before it.
+func (c *Config) Training() map[string]string {
+	all := map[string]string{}
+	for _, step := range []string{"ingest", "generate", "reward", "crossentropy", "fuse", "train"} {
+		maps.Copy(all, c.Depends(step))
+	}
+	return all
 }
 
 // itemise adds a value, or those below it, by key.

@@ -73,12 +73,11 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 		d["align"] = c.Align
 		d["fuse"] = c.Fuse.effective()
 	case "train":
-		t := c.Trainer
 		d["before"] = c.Digest("fuse")
 		d["holdout"] = c.Prompts.Holdout
 		d["objective"] = c.Objective.effective()
 		d["curriculum"] = c.Curriculum.effective()
-		d["trainer"] = []any{c.Seed, t.BatchPrompts, t.MaxLength, t.LearningRate, t.Warmup, t.WeightDecay, t.Clip}
+		d["trainer"] = append([]any{c.Seed}, c.Trainer.effective()...)
 	case "evaluate":
 		d["max_new_tokens"] = c.Evaluate.MaxNewTokens
 		if model == fused || model == "" {
@@ -150,6 +149,21 @@ func (c Curriculum) effective() Curriculum {
 		c.Adaptive = Adaptive{}
 	}
 	return c
+}
+
+// effective is what the result depends on, without what has its default or no effect.
+func (t Trainer) effective() []any {
+	all := []any{t.BatchPrompts, t.MaxLength, t.LearningRate, t.Warmup, t.WeightDecay, t.Clip}
+	if t.LoRA.Rank > 0 {
+		all = append(all, "lora", t.LoRA)
+	}
+	if t.Moments != "float32" {
+		all = append(all, "moments", t.Moments)
+	}
+	if t.MicroPositions != 4096 { // another order of sums
+		all = append(all, "micro_positions", t.MicroPositions)
+	}
+	return all
 }
 
 // fused is the trained model's name in evaluations.

@@ -122,6 +122,30 @@ type Trainer struct {
 	KeepEpochs bool `yaml:"keep_epochs" default:"true"`
 	// Steps with an infinite loss before the run stops.
 	MaxBadSteps int `yaml:"max_bad_steps" default:"3" allow:"[1, inf)"`
+	// Low-rank adapters in place of full fine-tuning.
+	LoRA LoRA `yaml:"lora"`
+	// Type of the optimizer's moments; bfloat16 takes half the memory, rounded to nearest.
+	Moments string `yaml:"moments" default:"float32" allow:"float32 | bfloat16"`
+	// Largest number of positions (rows times length) of a micro-batch; a batch's gradients are summed over its micro-batches. Smaller ones take less memory.
+	MicroPositions int `yaml:"micro_positions" default:"4096" allow:"[1, inf)"`
+	// Models kept under trainer/best: those with the lowest loss on the held-out prompts. 0 keeps none.
+	KeepBest int `yaml:"keep_best" default:"0" allow:"[0, inf)"`
+	// Largest file of weights of a model that is written, in bytes; a larger model is cut into shards.
+	ShardBytes int `yaml:"shard_bytes" default:"5000000000" allow:"[1, inf)"`
+	// Memory that a training may take, in bytes: the accelerator's, or the machine's with the Go backend. 0 is what the machine has (its control group's limit, else /proc/meminfo); of an accelerator it is then not checked.
+	DeviceMemory int `yaml:"device_memory" default:"0" allow:"[0, inf)"`
+}
+
+// LoRA is the section trainer.lora.
+type LoRA struct {
+	// Rank of the adapters; 0 trains all weights instead.
+	Rank int `yaml:"rank" default:"0" allow:"[0, 4096]"`
+	// Scale of the adapters: alpha/rank times their product is added to a matrix.
+	Alpha float64 `yaml:"alpha" default:"16" allow:"(0, inf)"`
+	// The matrices that get an adapter: names of modules (q_proj, v_proj, …; Wqkv, …), or all-linear, every matrix but embedding and head.
+	Targets []string `yaml:"targets" default:"[all-linear]"`
+	// What the trained model's folder holds. merged: the whole model. adapter: the adapter alone, in PEFT's format.
+	Save string `yaml:"save" default:"merged" allow:"merged | adapter"`
 }
 
 // Plan lists the stages.

@@ -8,6 +8,8 @@ import (
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/profuser/profuser/models/decoder/lowrank"
 )
 
 // pass is one forward pass being built: B rows of S tokens against N keys.
@@ -57,7 +59,11 @@ func (p *pass) linear(x *Node, name string) *Node {
 	if turned := p.turned(name); turned != nil {
 		return p.addBias(Dot(x, turned).General([]int{1}, nil, []int{0}, nil), name)
 	}
-	return p.addBias(TimesTransposed(x, p.weight(name+".weight")), name)
+	y := TimesTransposed(x, p.weight(name+".weight"))
+	if low := lowrank.Of(p.scope.Store(), p.g, name); low != nil {
+		y = Add(y, low.Times(x, 0, low.B.Shape().Dimensions[0]))
+	}
+	return p.addBias(y, name)
 }
 
 // turned is the matrix [in, out] that Turn made of name.weight, nil if there is none.

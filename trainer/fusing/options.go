@@ -9,7 +9,9 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/trainer/card"
 	"github.com/profuser/profuser/trainer/curriculum"
+	"github.com/profuser/profuser/trainer/lora"
 	"github.com/profuser/profuser/trainer/objective"
 	"github.com/profuser/profuser/trainer/optim"
 )
@@ -26,9 +28,13 @@ type Options struct {
 	Format chat.Options
 	// ConfigDigest stands for the configuration that the training depends on.
 	ConfigDigest string
+	// Settings are the keys that it stands for, with their values, to say what differs.
+	Settings map[string]string
 	// Fused are the keys of the step fuse with their values, which the datasets must have been made with; nil checks nothing.
 	Fused map[string]string
-	// Seed of the order of prompts.
+	// About is what the model card says of the models.
+	About card.About
+	// Seed of the order of prompts, and of an adapter's first values.
 	Seed int64
 	// Holdout is the share of prompts that is held out, in [0, 1).
 	Holdout float64
@@ -63,6 +69,14 @@ type Options struct {
 	Optimizer optim.AdamW
 	// Backend is GoMLX's configuration string. Default go:ops_sequential.
 	Backend string
+	// LoRA trains adapters in place of all weights; nil trains these.
+	LoRA *lora.Options
+	// SaveAdapter makes model folders hold the adapter alone.
+	SaveAdapter bool
+	// ShardBytes is the largest file of weights of a model. Default 5 GB.
+	ShardBytes int64
+	// KeepBest is how many models of the lowest held-out losses are kept under trainer/best.
+	KeepBest int
 	// KeepLast is the number of checkpoints kept, at least 1.
 	KeepLast int
 	// KeepEpochs keeps a model directory for each epoch under trainer/epochs.
@@ -71,6 +85,10 @@ type Options struct {
 	MaxBadSteps int
 	// CheckpointSteps is the number of steps between checkpoints; 0 means one a minute, beside those at epochs' ends.
 	CheckpointSteps int
+	// DeviceMemory is the accelerator's memory in bytes, with the Go backend what the process may take; 0 is not known.
+	DeviceMemory int64
+	// Force trains although the memory will not suffice.
+	Force bool
 	// Fresh starts over: checkpoints, metrics and a finished model are removed.
 	Fresh bool
 	// StopAfter ends the run after so many steps with a checkpoint, as a signal would; 0 never does. For tests.
@@ -148,6 +166,10 @@ func (o *Options) validate() error {
 		return fmt.Errorf("trainer.keep_last: %d, must be at least 1", o.KeepLast)
 	case o.MaxBadSteps < 1:
 		return fmt.Errorf("trainer.max_bad_steps: %d, must be at least 1", o.MaxBadSteps)
+	case o.KeepBest > 0 && o.Holdout == 0:
+		return fmt.Errorf("trainer.keep_best: %d, but prompts.holdout is 0: there is no loss to go by", o.KeepBest)
+	case o.LoRA == nil && o.SaveAdapter:
+		return errors.New("trainer.lora.save: adapter, but trainer.lora.rank is 0: there is no adapter")
 	case len(o.Stages) == 0:
 		return errors.New("curriculum: no stages")
 	case slices.ContainsFunc(o.Stages, func(s curriculum.Stage) bool { return s.Adaptive }):
@@ -157,6 +179,11 @@ func (o *Options) validate() error {
 	}
 	if o.StatusWeights == (StatusWeights{}) {
 		o.StatusWeights = Unweighted
+	}
+	if o.LoRA != nil {
+		if err := o.LoRA.Validate(); err != nil {
+			return fmt.Errorf("trainer.lora.%w", err)
+		}
 	}
 	if o.MicroPositions == 0 {
 		o.MicroPositions = defaultMicroPositions

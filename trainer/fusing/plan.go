@@ -2,16 +2,10 @@ package fusing
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -175,57 +169,4 @@ func (t *trainer) recall() error {
 // schedule spans all stages.
 func schedule(o *Options, total int) optim.Schedule {
 	return optim.Schedule{Peak: o.LearningRate, Warmup: int(math.Ceil(o.Warmup * float64(total))), Total: total, Floor: 0.1}
-}
-
-// identity is a digest of everything that the result depends on: configuration, model and datasets.
-func identity(o *Options, sets [modes]*dataset.Dataset) (string, error) {
-	h := sha256.New()
-	fmt.Fprintf(h, "train/1\n%s\n", o.ConfigDigest)
-	for m, d := range sets {
-		if d == nil {
-			continue
-		}
-		fmt.Fprintf(h, "%s\n", modeNames[m])
-		for part := range d.Parts() {
-			fmt.Fprintf(h, "%s\n", d.Input(part).SHA256)
-		}
-	}
-	files, err := filepath.Glob(filepath.Join(o.Target, "*"))
-	if err != nil {
-		return "", err
-	}
-	slices.Sort(files)
-	for _, path := range files {
-		if err := sketch(h, path); err != nil {
-			return "", fmt.Errorf("reading the target model: %w", err)
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// sketchWhole is the size up to which a model's files are read whole to identify them.
-const sketchWhole = 64 << 20
-
-// sketch hashes a file of a model: its name, size and contents, of a larger file only both ends.
-func sketch(h io.Writer, path string) (err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil || info.IsDir() {
-		return err
-	}
-	fmt.Fprintf(h, "%s %d\n", filepath.Base(path), info.Size())
-	if info.Size() <= sketchWhole {
-		_, err = io.Copy(h, f)
-		return err
-	}
-	for _, from := range []int64{0, info.Size() - sketchWhole/2} {
-		if _, err = io.Copy(h, io.NewSectionReader(f, from, sketchWhole/2)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -10,20 +10,25 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/best"
+	"github.com/profuser/profuser/trainer/card"
 	"github.com/profuser/profuser/trainer/curriculum"
+	"github.com/profuser/profuser/trainer/identity"
 	"github.com/profuser/profuser/trainer/loop"
 	"github.com/profuser/profuser/trainer/objective"
 	"github.com/profuser/profuser/trainer/optim"
+	"github.com/profuser/profuser/trainer/result"
 )
 
 // trainer is one training under way.
 type trainer struct {
 	o        *Options
-	format   *chat.Format
+	id       identity.Identity
+	sets     [modes]*dataset.Dataset
 	config   decoder.Config
-	dtype    string
+	result   result.Model
 	corpus   *corpus
 	plan     []epoch
 	total    int
@@ -42,7 +47,7 @@ var ErrStopped = errors.New("stopped")
 
 // run resumes and does the rest of the plan.
 func (t *trainer) run(ctx context.Context) (err error) {
-	state, resumed, err := t.learner.Resume(t.o.checkpoints(), t.state.Digest, t.o.Log)
+	state, resumed, err := t.learner.Resume(t.o.checkpoints(), t.id, t.o.Log)
 	if err != nil {
 		return err
 	}
@@ -118,6 +123,9 @@ func (t *trainer) epoch(ctx context.Context, e epoch) error {
 		end = "stage"
 	}
 	if err := t.readHeldOut(e, end, t.state.Step); err != nil {
+		return err
+	}
+	if err := t.keepBest(); err != nil {
 		return err
 	}
 	if t.o.KeepEpochs {
@@ -276,21 +284,38 @@ func (t *trainer) stop() error {
 	return fmt.Errorf("%w after step %d of %d; the same command goes on from there", ErrStopped, t.state.Step, t.total)
 }
 
-// saveModel writes a Hugging Face directory that appears whole or not at all.
+// saveModel writes a Hugging Face directory that appears whole or not at all, with what the metrics say so far.
 func (t *trainer) saveModel(dir string) error {
-	tmp := dir + ".tmp"
-	for _, path := range []string{tmp, dir} {
-		if err := os.RemoveAll(path); err != nil {
-			return fmt.Errorf("saving a model: %w", err)
+	c := card.Card{About: t.o.About, Settings: t.o.Settings, Metrics: t.o.metrics(), Digest: t.id.Digest}
+	for _, d := range t.sets {
+		if d != nil {
+			c.Sets = append(c.Sets, card.SetOf(d))
 		}
 	}
-	if err := loop.SaveModel(t.learner.Store(), t.config, tmp, t.dtype, t.o.Target, t.format); err != nil {
+	if t.o.SaveAdapter {
+		c.Adapter = t.o.LoRA.Rank
+	}
+	var err error
+	if t.result.Card, err = c.Markdown(); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, dir); err != nil {
-		return fmt.Errorf("saving a model: %w", err)
+	return t.result.Save(dir)
+}
+
+// keepBest keeps the model if the last reading of the held-out prompts is among the best.
+func (t *trainer) keepBest() error {
+	if t.o.KeepBest == 0 {
+		return nil
 	}
-	return nil
+	readings, _, err := card.Readings(t.o.metrics())
+	if err != nil {
+		return err
+	}
+	if len(readings) == 0 || readings[len(readings)-1].Step != t.state.Step {
+		return nil // no held-out prompt has an example, or its loss is not finite
+	}
+	losses := readings[len(readings)-1].Losses()
+	return best.Keep(t.o.best(), t.o.KeepBest, best.Record{Step: t.state.Step, Loss: best.Mean(losses), Losses: losses}, t.saveModel)
 }
 
 // finish saves the result and marks the training as finished.
@@ -298,7 +323,7 @@ func (t *trainer) finish() error {
 	if err := t.saveModel(t.o.model()); err != nil {
 		return err
 	}
-	b, err := json.Marshal(mark{t.state.Digest, t.total})
+	b, err := json.Marshal(mark{t.id.Digest, t.total, t.id.Items})
 	if err == nil {
 		err = loop.WriteSynced(t.o.done()+".tmp", append(b, '\n'))
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/profuser/profuser/trainer/optim"
 )
 
-// Build makes the graph of one micro-batch. It returns float32 values to report and the gradient of every weight by its
-// tensor name; a weight without one gets a gradient of zero.
+// Build makes the graph of one micro-batch. It returns float32 values to report and the gradient of every trainable weight
+// by its tensor name; a weight without one gets a gradient of zero.
 type Build func(scope *model.Scope, inputs []*graph.Node) (reports []*graph.Node, gradients map[string]*graph.Node)
 
 // Learner trains the weights of a store. It is not safe for concurrent use.
@@ -38,7 +38,7 @@ type Learner struct {
 	step       int
 }
 
-// NewLearner prepares the training of all variables of a store on the backend of a configuration, as processor.Open takes it.
+// NewLearner prepares the training of a store's trainable variables on the backend of a configuration, as processor.Open takes it.
 func NewLearner(config string, store *model.Store, optimizer optim.AdamW, build Build) (*Learner, error) {
 	b, err := processor.Open(config)
 	if err != nil {
@@ -46,7 +46,9 @@ func NewLearner(config string, store *model.Store, optimizer optim.AdamW, build 
 	}
 	l := &Learner{optimizer: optimizer, backend: b, store: store}
 	for v := range store.IterVariables() {
-		l.names = append(l.names, decoder.TensorName(v.Path()))
+		if v.Trainable {
+			l.names = append(l.names, decoder.TensorName(v.Path()))
+		}
 	}
 	sort.Strings(l.names)
 	variables := make([]*model.Variable, len(l.names))
@@ -57,7 +59,7 @@ func NewLearner(config string, store *model.Store, optimizer optim.AdamW, build 
 			return nil, fmt.Errorf("preparing weight %s: %w", name, err)
 		}
 		l.weights = append(l.weights, value)
-		l.parameters = append(l.parameters, optim.NewParameter(name, value.Size(), value.Rank()))
+		l.parameters = append(l.parameters, optimizer.NewParameter(name, value.Size(), value.Rank()))
 		l.gradients = append(l.gradients, make([]float32, value.Size()))
 	}
 	l.exec, err = model.NewExec(b, store, func(scope *model.Scope, inputs []*graph.Node) []*graph.Node {

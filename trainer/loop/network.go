@@ -89,7 +89,7 @@ func (n *differentiated) Gradients() map[string]*graph.Node {
 	var names []string
 	var weights []*graph.Node
 	for v := range n.scope.Store().IterVariables() {
-		if v.InUseByGraph(n.hidden.Graph()) {
+		if v.Trainable && v.InUseByGraph(n.hidden.Graph()) {
 			names = append(names, decoder.TensorName(v.Path()))
 			weights = append(weights, v.NodeValue(n.hidden.Graph()))
 		}

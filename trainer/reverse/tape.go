@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/models/decoder/lowrank"
 )
 
 // back maps the gradient at an operation's result to that at its input, recording the weights' on the way.
@@ -32,6 +33,7 @@ type Tape struct {
 
 	tables    tables
 	transpose map[*Node]*Node
+	effective map[string]*Node // weights with their low-rank additions
 }
 
 // architecture is what the tape needs to know of one kind of decoder.
@@ -64,7 +66,7 @@ func New(scope *model.Scope, c decoder.Config, tokens *Node) *Tape {
 		panic(fmt.Sprintf("no backward pass for architecture %s", c.Architecture))
 	}
 	d := tokens.Shape().Dimensions
-	t := &Tape{c: c, scope: scope, g: tokens.Graph(), b: d[0], s: d[1], norm: a.norm, embedding: a.embedding, gradients: map[string]*Node{}, transpose: map[*Node]*Node{}, tables: tables{masks: map[string]*Node{}}}
+	t := &Tape{c: c, scope: scope, g: tokens.Graph(), b: d[0], s: d[1], norm: a.norm, embedding: a.embedding, gradients: map[string]*Node{}, transpose: map[*Node]*Node{}, effective: map[string]*Node{}, tables: tables{masks: map[string]*Node{}}}
 	rows := Reshape(tokens, t.b*t.s, 1)
 	x := Gather(t.weight(a.embedding), rows)
 	t.push(func(d *Node) *Node {
@@ -84,17 +86,39 @@ func New(scope *model.Scope, c decoder.Config, tokens *Node) *Tape {
 
 func (t *Tape) push(b back) { t.backs = append(t.backs, b) }
 
-// weight is a variable's value.
+// weight is a variable's value, with its low-rank addition if the store has one.
 func (t *Tape) weight(name string) *Node {
+	if w := t.effective[name]; w != nil {
+		return w
+	}
+	w := t.variable(name).NodeValue(t.g)
+	if low := lowrank.Of(t.scope.Store(), t.g, lowrank.Module(name)); low != nil {
+		w = low.Added(w)
+		t.effective[name] = w
+	}
+	return w
+}
+
+func (t *Tape) variable(name string) *model.Variable {
 	v := t.scope.Store().GetVariable(decoder.Path(name))
 	if v == nil {
 		panic("weight " + name + " is not in the store")
 	}
-	return v.NodeValue(t.g)
+	return v
 }
 
-// record adds to a weight's gradient.
+// record adds to a weight's gradient, or to those of its low-rank factors; frozen weights need none.
 func (t *Tape) record(name string, gradient *Node) {
+	module := lowrank.Module(name)
+	if low := lowrank.Of(t.scope.Store(), t.g, module); low != nil {
+		nameA, nameB := lowrank.Names(module)
+		a, b := low.Project(gradient)
+		t.record(nameA, a)
+		t.record(nameB, b)
+	}
+	if !t.variable(name).Trainable {
+		return
+	}
 	if before := t.gradients[name]; before != nil {
 		gradient = Add(before, gradient)
 	}
@@ -103,6 +127,9 @@ func (t *Tape) record(name string, gradient *Node) {
 
 // scatter adds rows' gradients [T, D] to the rows of an embedding's.
 func (t *Tape) scatter(name string, rows, d *Node) {
+	if !t.variable(name).Trainable {
+		return
+	}
 	before := t.gradients[name]
 	if before == nil {
 		before = Zeros(t.g, t.weight(name).Shape())

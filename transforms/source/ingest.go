@@ -61,9 +61,12 @@ func Ingest(s beam.Scope, step Step) beam.PCollection {
 	}
 	indexes := beam.ParDo(s, &indexFn{PartRows: step.PartRows, Known: step.Known}, beam.Reshuffle(s, beam.CreateList(s, files)))
 	chunks := beam.Reshuffle(s, beam.ParDo(s, &numberFn{Store: step.Store, Output: step.Output, Revision: step.Revision, Known: step.Known}, beam.GroupByKey(s, indexes)))
-	keys := beam.ParDo(s, &keysFn{Columns: step.Columns, Turns: step.Turns}, chunks)
-	marks := beam.ParDo(s, &repeatsFn{}, beam.GroupByKey(s, keys))
-	done := beam.ParDo(s, &writeFn{Step: step}, beam.CoGroupByKey(s, beam.ParDo(s, keyByPart, chunks), marks))
+	byPart := beam.ParDo(s, keyByPart, chunks)
+	fingerprints := beam.ParDo(s, &fingerprintsFn{Columns: step.Columns, Turns: step.Turns}, chunks)
+	suspects := beam.ParDo(s, &suspectsFn{}, beam.GroupByKey(s, fingerprints))
+	records := beam.ParDo(s, &recordsFn{Columns: step.Columns, Turns: step.Turns}, beam.CoGroupByKey(s, byPart, suspects))
+	marks := beam.ParDo(s, &repeatsFn{}, beam.GroupByKey(s, records))
+	done := beam.ParDo(s, &writeFn{Step: step}, beam.CoGroupByKey(s, byPart, marks))
 	commit := &commitFn{Store: step.Store, Output: step.Output, Revision: step.Revision, MaxRejects: step.MaxRejects}
 	beam.ParDo0(s, commit, beam.GroupByKey(s, beam.ParDo(s, keyByStep, done)))
 	return done

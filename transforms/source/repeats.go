@@ -15,57 +15,159 @@ import (
 )
 
 func init() {
-	register.DoFn3x1[context.Context, Chunk, func(int64, []byte), error](&keysFn{})
+	register.DoFn3x1[context.Context, Chunk, func(int64, []byte), error](&fingerprintsFn{})
+	register.DoFn3x1[int64, func(*[]byte) bool, func(int64, []byte), error](&suspectsFn{})
+	register.DoFn5x1[context.Context, int64, func(*Chunk) bool, func(*[]byte) bool, func(int64, []byte), error](&recordsFn{})
 	register.DoFn3x1[int64, func(*[]byte) bool, func(int64, []byte), error](&repeatsFn{})
 }
 
-// Records of the GroupByKey: a key of 16 bytes, 8 bytes of the prompt's id, 8 bytes of position (part, then ordinal in
-// the part). Buckets 0 to 15 have the ids as keys, 16 to 31 the external ids.
+// Prompts that repeat are found in two rounds, because a runner may hold in memory what it groups. The first groups a
+// fingerprint of each key, the second whole records, but only of keys whose fingerprint came twice.
+//
+// Keys are 16 bytes of the prompt's id and, of a second kind, of the hash of an external id and its turn. A fingerprint is
+// a key's first bytes. Buckets 0 to 3 have keys of the first kind, 4 to 7 of the second.
 const (
-	keyBytes    = 16
+	keyBytes         = 16
+	fingerprintBytes = 5
+	// A record is a key, 8 bytes of the prompt's id, 8 bytes of position (part, then ordinal in the part).
 	recordBytes = keyBytes + 8 + 8
-	buckets     = 16
+	// buckets is how many a kind has.
+	buckets = 4
 )
 
-// keysFn packs the ids of one chunk: one []byte for each bucket.
-type keysFn struct {
-	Columns Columns
-	Turns   string
-}
-
-// ProcessElement emits (bucket, records).
-func (f *keysFn) ProcessElement(ctx context.Context, c Chunk, emit func(int64, []byte)) error {
-	packed := map[int64][]byte{}
-	add := func(first int64, key, id []byte, ordinal int) {
-		bucket := first + int64(key[0]%buckets)
-		record := append(packed[bucket], key[:keyBytes]...)
-		record = append(record, id[:8]...)
-		packed[bucket] = binary.BigEndian.AppendUint64(record, uint64(c.Part)<<32|uint64(ordinal))
-	}
+// keys calls f for the keys of a chunk's prompts, with their bucket, the prompt's id and its ordinal in the part.
+func (c Chunk) keys(ctx context.Context, columns Columns, turns string, f func(bucket int64, key, id []byte, ordinal int)) error {
 	ordinal := 0
-	err := c.lines(ctx, func(line []byte, _ int64) error {
-		for _, e := range entries(line, f.Columns, f.Turns) {
+	return c.lines(ctx, func(line []byte, _ int64) error {
+		for _, e := range entries(line, columns, turns) {
 			if e.fault == nil {
 				id, err := hex.DecodeString(e.prompt.ID)
 				if err != nil {
 					return err
 				}
-				add(0, id, id, ordinal)
+				f(int64(id[0]%buckets), id[:keyBytes], id, ordinal)
 				if e.prompt.ExternalID != "" {
 					key := sha256.Sum256(fmt.Appendf(nil, "%s\x1f%d", e.prompt.ExternalID, e.turn))
-					add(buckets, key[:], id, ordinal)
+					f(buckets+int64(key[0]%buckets), key[:keyBytes], id, ordinal)
 				}
 			}
 			ordinal++
 		}
 		return nil
 	})
+}
+
+// fingerprintsFn is the first look at a chunk.
+type fingerprintsFn struct {
+	Columns Columns
+	Turns   string
+}
+
+// ProcessElement emits, for each bucket, the part's number in 4 bytes and its fingerprints.
+func (f *fingerprintsFn) ProcessElement(ctx context.Context, c Chunk, emit func(int64, []byte)) error {
+	packed := map[int64][]byte{}
+	err := c.keys(ctx, f.Columns, f.Turns, func(bucket int64, key, _ []byte, _ int) {
+		if packed[bucket] == nil {
+			packed[bucket] = binary.BigEndian.AppendUint32(nil, uint32(c.Part))
+		}
+		packed[bucket] = append(packed[bucket], key[:fingerprintBytes]...)
+	})
 	if err != nil {
 		return sink.Fault(err)
 	}
-	for _, bucket := range slices.Sorted(maps.Keys(packed)) {
-		emit(bucket, packed[bucket])
+	emitSorted(packed, emit)
+	return nil
+}
+
+func emitSorted(lists map[int64][]byte, emit func(int64, []byte)) {
+	for _, number := range slices.Sorted(maps.Keys(lists)) {
+		emit(number, lists[number])
 	}
+}
+
+// suspectsFn finds, in one bucket, the fingerprints that came twice.
+type suspectsFn struct{}
+
+// ProcessElement emits, for each part concerned, the bucket in 8 bytes and the part's fingerprints among them.
+func (f *suspectsFn) ProcessElement(bucket int64, lists func(*[]byte) bool, emit func(int64, []byte)) error {
+	var all [][]byte
+	for list := []byte(nil); lists(&list); {
+		all = append(all, list)
+	}
+	for part, suspects := range suspects(all) {
+		emit(part, append(binary.BigEndian.AppendUint64(nil, uint64(bucket)), suspects...))
+	}
+	return nil
+}
+
+// suspects returns, by part, the fingerprints that occur more than once in the lists of fingerprintsFn.
+func suspects(lists [][]byte) map[int64][]byte {
+	var all []uint64
+	for _, list := range lists {
+		for print := range slices.Chunk(list[4:], fingerprintBytes) {
+			all = append(all, number40(print))
+		}
+	}
+	slices.Sort(all)
+	twice := map[uint64]bool{}
+	for i := 1; i < len(all); i++ {
+		if all[i] == all[i-1] {
+			twice[all[i]] = true
+		}
+	}
+	found := map[int64][]byte{}
+	for _, list := range lists {
+		part := int64(binary.BigEndian.Uint32(list))
+		for print := range slices.Chunk(list[4:], fingerprintBytes) {
+			if twice[number40(print)] {
+				found[part] = append(found[part], print...)
+			}
+		}
+	}
+	return found
+}
+
+// number40 is a fingerprint as a number.
+func number40(print []byte) uint64 {
+	return uint64(print[0])<<32 | uint64(binary.BigEndian.Uint32(print[1:]))
+}
+
+// recordsFn is the second look at a chunk, if it has suspects.
+type recordsFn struct {
+	Columns Columns
+	Turns   string
+}
+
+// ProcessElement emits, for each bucket, the records of the keys with these fingerprints.
+func (f *recordsFn) ProcessElement(ctx context.Context, part int64, chunks func(*Chunk) bool, lists func(*[]byte) bool, emit func(int64, []byte)) error {
+	type suspect struct {
+		bucket int64
+		print  uint64
+	}
+	wanted := map[suspect]bool{}
+	for list := []byte(nil); lists(&list); {
+		bucket := int64(binary.BigEndian.Uint64(list))
+		for print := range slices.Chunk(list[8:], fingerprintBytes) {
+			wanted[suspect{bucket, number40(print)}] = true
+		}
+	}
+	var chunk Chunk
+	if len(wanted) == 0 || !chunks(&chunk) {
+		return nil
+	}
+	packed := map[int64][]byte{}
+	err := chunk.keys(ctx, f.Columns, f.Turns, func(bucket int64, key, id []byte, ordinal int) {
+		if !wanted[suspect{bucket, number40(key)}] {
+			return
+		}
+		record := append(packed[bucket], key...)
+		record = append(record, id[:8]...)
+		packed[bucket] = binary.BigEndian.AppendUint64(record, uint64(part)<<32|uint64(ordinal))
+	})
+	if err != nil {
+		return sink.Fault(err)
+	}
+	emitSorted(packed, emit)
 	return nil
 }
 
