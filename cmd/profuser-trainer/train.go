@@ -126,7 +126,7 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 	return fusing.Options{
 		Store: store, Out: c.Out, Target: target.Path,
 		Format:       chat.Options{ChatTemplate: target.ChatTemplate, EndOfTurn: target.EndOfTurn, BOS: target.BOS},
-		ConfigDigest: c.Digest("train"), Settings: c.Training(), Fused: c.Depends("fuse"), About: about(c), Seed: c.Seed, Holdout: c.Prompts.Holdout,
+		ConfigDigest: c.Digest("train"), Settings: c.Training(), About: about(c), Fused: c.Depends("fuse"), Seed: c.Seed, Holdout: c.Prompts.Holdout,
 		Beta: max(0, float64(c.Objective.Beta)), Lambda: lambda, Normalize: c.Objective.Normalize, Stages: stages,
 		StatusWeights:  fusing.StatusWeights{schemas.StatusExact: status.Exact, schemas.StatusBoundary: status.Boundary, schemas.StatusInner: status.Inner, schemas.StatusOneHot: status.OneHot},
 		Adaptive:       curriculum.Settings(c.Curriculum.Adaptive),

@@ -143,14 +143,6 @@ func (o Objective) effective() Objective {
 	return o
 }
 
-// effective is the section without what has no effect.
-func (c Curriculum) effective() Curriculum {
-	if c.Kind != curriculum.Adaptive {
-		c.Adaptive = Adaptive{}
-	}
-	return c
-}
-
 // effective is what the result depends on, without what has its default or no effect.
 func (t Trainer) effective() []any {
 	all := []any{t.BatchPrompts, t.MaxLength, t.LearningRate, t.Warmup, t.WeightDecay, t.Clip}
@@ -164,6 +156,14 @@ func (t Trainer) effective() []any {
 		all = append(all, "micro_positions", t.MicroPositions)
 	}
 	return all
+}
+
+// effective is the section without what has no effect.
+func (c Curriculum) effective() Curriculum {
+	if c.Kind != curriculum.Adaptive {
+		c.Adaptive = Adaptive{}
+	}
+	return c
 }
 
 // fused is the trained model's name in evaluations.

@@ -46,7 +46,7 @@ func TestDemoCurve(t *testing.T) {
 	}
 	golden := filepath.Join("testdata", "democurve.golden")
 	if *rewrite {
-		head := []string{"# " + instructions(), "# step stage loss loss_inference loss_training grad_norm"}
+		head := []string{"# " + machineKind(), "# step stage loss loss_inference loss_training grad_norm"}
 		if err := os.WriteFile(golden, []byte(strings.Join(append(head, got...), "\n")+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestDemoCurve(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := strings.Split(strings.TrimSpace(string(b)), "\n")
-	exact := want[0] == "# "+instructions()
+	exact := want[0] == "# "+machineKind()
 	if want = want[2:]; len(want) != len(got) || len(got) != 100 {
 		t.Fatalf("%d steps, the golden curve has %d", len(got), len(want))
 	}
@@ -88,8 +88,8 @@ func near3(a, b string) bool {
 	})
 }
 
-// instructions names what decides the order of sums: the architecture and, where Linux tells, its widest vector instructions.
-func instructions() string {
+// machineKind names what decides the order of sums: the architecture and, where Linux tells, its widest vector instructions.
+func machineKind() string {
 	name := runtime.GOARCH
 	b, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -30,10 +30,10 @@ type Options struct {
 	ConfigDigest string
 	// Settings are the keys that it stands for, with their values, to say what differs.
 	Settings map[string]string
-	// Fused are the keys of the step fuse with their values, which the datasets must have been made with; nil checks nothing.
-	Fused map[string]string
 	// About is what the model card says of the models.
 	About card.About
+	// Fused are the keys of the step fuse with their values, which the datasets must have been made with; nil checks nothing.
+	Fused map[string]string
 	// Seed of the order of prompts, and of an adapter's first values.
 	Seed int64
 	// Holdout is the share of prompts that is held out, in [0, 1).
