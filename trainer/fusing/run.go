@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -65,17 +64,19 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if o.Fresh {
-		if err := o.clear(); err != nil {
-			return Result{}, err
+	if !o.Fresh {
+		if done, err := o.finished(id); done || err != nil {
+			return Result{Skipped: done}, err
 		}
-	}
-	if done, err := o.finished(id); done || err != nil {
-		return Result{Skipped: done}, err
 	}
 	t, err := prepare(ctx, &o, format, sets, id)
 	if err != nil {
 		return Result{}, err
+	}
+	if o.Fresh { // only now that all is checked
+		if err := o.clear(); err != nil {
+			return Result{}, err
+		}
 	}
 	if err := t.run(ctx); err != nil {
 		return Result{}, err
@@ -153,6 +154,9 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 	if err := loop.Trainable(config); err != nil {
 		return nil, fmt.Errorf("target %s: %w", o.Target, err)
 	}
+	if config, err = loop.Computing(config, o.Backend, o.Precision, o.Recompute); err != nil {
+		return nil, err
+	}
 	dtype, err := storageType(o.Target)
 	if err != nil {
 		return nil, err
@@ -179,7 +183,7 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 			return nil, fmt.Errorf("trainer.lora.%w", err)
 		}
 	}
-	if t.learner, err = loop.NewLearner(o.Backend, store, o.Optimizer, fusionModel(config, o.Teaching)); err != nil {
+	if t.learner, err = loop.NewLearnerOn(o.Backend, o.Devices, store, o.Optimizer, fusionModel(config, o.Teaching)); err != nil {
 		return nil, err
 	}
 	if t.forward, err = t.learner.NewForward(fusionLosses(config, o.Teaching)); err != nil {
@@ -200,8 +204,9 @@ func (t *trainer) fits(ctx context.Context) error {
 	}
 	defer backend.Finalize()
 	training := memory.Training{
-		Config: t.config, LoRA: t.o.LoRA, Moments: t.o.Optimizer.Moments, Build: fusionModel(t.config, t.o.Teaching), Backend: backend,
-		Accelerator: strings.HasPrefix(t.o.Backend, "xla:"), Passes: runtime.GOMAXPROCS(0), Positions: t.o.MicroPositions,
+		Config: t.config, LoRA: t.o.LoRA, Moments: t.o.Optimizer.Moments, Backend: backend,
+		Build:       func(c decoder.Config) loop.Build { return fusionModel(c, t.o.Teaching) },
+		Accelerator: strings.HasPrefix(t.o.Backend, "xla:"), Passes: loop.Passes(backend, t.o.Devices), Positions: t.o.MicroPositions,
 		Shapes: func(positions int) (all [][]shapes.Shape) {
 			o := *t.o
 			o.MicroPositions = positions

@@ -75,13 +75,25 @@ func New(scope *model.Scope, c decoder.Config, tokens *Node) *Tape {
 	})
 	for l := range c.Layers {
 		y, undo := a.block(t, x, l)
-		t.push(undo)
+		t.push(t.again(a, x, l, undo))
 		x = y
 	}
 	y, undo := t.normalize(x, a.center)
 	t.push(undo)
 	t.hidden = y
 	return t
+}
+
+// again is a block's way back. With Compute.Recompute it computes the block anew when the gradient has arrived, from its
+// input alone, so that nothing of the first time is kept.
+func (t *Tape) again(a architecture, x *Node, layer int, undo back) back {
+	if !t.c.Compute.Recompute {
+		return undo
+	}
+	return func(d *Node) *Node {
+		_, undo := a.block(t, SchedulingBarrier(x, d), layer)
+		return undo(d)
+	}
 }
 
 func (t *Tape) push(b back) { t.backs = append(t.backs, b) }
@@ -107,15 +119,8 @@ func (t *Tape) variable(name string) *model.Variable {
 	return v
 }
 
-// record adds to a weight's gradient, or to those of its low-rank factors; frozen weights need none.
+// record adds to a weight's gradient; a frozen one has none.
 func (t *Tape) record(name string, gradient *Node) {
-	module := lowrank.Module(name)
-	if low := lowrank.Of(t.scope.Store(), t.g, module); low != nil {
-		nameA, nameB := lowrank.Names(module)
-		a, b := low.Project(gradient)
-		t.record(nameA, a)
-		t.record(nameB, b)
-	}
 	if !t.variable(name).Trainable {
 		return
 	}
@@ -123,6 +128,18 @@ func (t *Tape) record(name string, gradient *Node) {
 		gradient = Add(before, gradient)
 	}
 	t.gradients[name] = gradient
+}
+
+// recordProduct records the gradient of a matrix, which is dᵀ·x times row, the whole, or those of its low-rank factors.
+func (t *Tape) recordProduct(name string, whole, d, x, row *Node) {
+	module := lowrank.Module(name)
+	if low := lowrank.Of(t.scope.Store(), t.g, module); low != nil {
+		nameA, nameB := lowrank.Names(module)
+		a, b := low.Back(d, x, row)
+		t.record(nameA, a)
+		t.record(nameB, b)
+	}
+	t.record(name, whole)
 }
 
 // scatter adds rows' gradients [T, D] to the rows of an embedding's.
@@ -166,7 +183,7 @@ func (r *Rows) Head(name string) (out *Node, backward func(gradient *Node)) {
 	out, undoLinear := t.linear(r.value, scaled)
 	return out, func(gradient *Node) {
 		d, dw := undoLinear(gradient)
-		undo(dw)
+		undo(dw, gradient, r.value)
 		if t.atHidden == nil {
 			t.atHidden = Zeros(t.g, t.hidden.Shape())
 		}
