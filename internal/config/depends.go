@@ -88,7 +88,9 @@ func (c *Config) fuseDepends(add func(key string, value any)) {
 func (c *Config) trainDepends(add func(key string, value any)) {
 	add("seed", c.Seed)
 	add("prompts.holdout", c.Prompts.Holdout)
-	add("objective", c.Objective.effective())
+	o := c.Objective.effective()
+	o.Lambda = c.Objective.Lambda
+	add("objective", o)
 	add("curriculum", c.Curriculum.effective())
 	t := c.Trainer
 	add("trainer.batch_prompts", t.BatchPrompts)
