@@ -22,10 +22,12 @@ import (
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/decoder"
 	"github.com/profuser/profuser/models/processor"
+	"github.com/profuser/profuser/trainer/curriculum"
 	"github.com/profuser/profuser/trainer/identity"
 	"github.com/profuser/profuser/trainer/loop"
 	"github.com/profuser/profuser/trainer/lora"
 	"github.com/profuser/profuser/trainer/memory"
+	"github.com/profuser/profuser/trainer/objective"
 	"github.com/profuser/profuser/trainer/result"
 )
 
@@ -52,6 +54,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	for m := range modes {
 		if needs[m] {
 			if sets[m], err = openSet(ctx, o.Store, m, format.Tokenizer().Fingerprint()); err != nil {
+				return Result{}, err
+			}
+			if err := checkFused(sets[m], o.Fused); err != nil {
 				return Result{}, err
 			}
 		}
@@ -154,7 +159,7 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 	if err != nil {
 		return nil, err
 	}
-	t := &trainer{o: o, config: config, id: id, sets: sets, saved: time.Now()}
+	t := &trainer{o: o, config: config, id: id, sets: sets, saved: time.Now(), shift: curriculum.Start()}
 	t.state.Digest, t.state.Depends = id.Digest, id.Items
 	if t.corpus, err = openCorpus(ctx, o, sets, min(o.MaxLength, config.Context()), config.VocabSize()); err != nil {
 		return nil, err
@@ -204,7 +209,7 @@ func (t *trainer) fits(ctx context.Context) error {
 			o := *t.o
 			o.MicroPositions = positions
 			for _, of := range examples {
-				all = append(all, largest(cut(of, global{}, &o, [modes]float64{}, 0)))
+				all = append(all, largest(cut(of, global{}, &o, [modes]float64{}, objective.Blend{})))
 			}
 			return all
 		},
