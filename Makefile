@@ -24,7 +24,7 @@ check: lint test ## lint, then all tests
 
 test-xla: ## the tests of the graphs on XLA; XLA_PLUGIN names a PJRT plugin (docs/architecture.md)
 	@test -n "$(XLA_PLUGIN)" || { echo "make test-xla XLA_PLUGIN=/path/to/plugin.so" >&2; exit 1; }
-	XLA_PLUGIN=$(abspath $(XLA_PLUGIN)) BACKEND=xla:$(abspath $(XLA_PLUGIN)) CGO_ENABLED=1 go test -tags xla ./models/processor ./models/decoder ./models/engine
+	XLA_PLUGIN=$(abspath $(XLA_PLUGIN)) BACKEND=xla:$(abspath $(XLA_PLUGIN)) CGO_ENABLED=1 go test -tags xla ./models/processor ./models/decoder ./models/engine ./trainer/loop ./trainer/doctor
 
 ROUNDS ?= 20
 SEED ?= 1
@@ -78,6 +78,10 @@ bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see m
 
 bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing; SMOLLM2=DIR: a real one too
 	go test -run '^$$' -bench "Demo|SmolLM2" ./models/engine
+
+bench-train: ## training beside PyTorch, tokens a CPU-second, in turns: PYTHON has torch and safetensors; XLA_PLUGIN=FILE: XLA too (docs/training-speed.md)
+	CGO_ENABLED=$(if $(XLA_PLUGIN),1,0) go build $(if $(XLA_PLUGIN),-tags xla) -o out/speed/speed ./trainer/speed
+	$(PYTHON) trainer/speed/bench.py --speed out/speed/speed --plugin "$(XLA_PLUGIN)" out/speed
 
 bench-resume: ## profuser run on a finished run of 1,000 parts a dataset: on disk, and in a bucket that takes 20 ms a request (docs/runs.md)
 	go test -run '^$$' -bench FinishedRun -benchtime 5x ./pipelines

@@ -133,6 +133,7 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 		ExampleWeights: c.Objective.ExampleWeights, RewardTemperature: c.Objective.RewardTemperature,
 		Teaching:     teaching,
 		BatchPrompts: c.Trainer.BatchPrompts, MaxLength: c.Trainer.MaxLength, LearningRate: c.Trainer.LearningRate, Warmup: c.Trainer.Warmup,
+		Precision: c.Trainer.Precision, Recompute: c.Trainer.GradientCheckpointing, Devices: c.Trainer.Devices,
 		LoRA: adapters(c.Trainer.LoRA), SaveAdapter: c.Trainer.LoRA.Save == "adapter", ShardBytes: int64(c.Trainer.ShardBytes), KeepBest: c.Trainer.KeepBest,
 		Optimizer: optimizer, Backend: c.Trainer.Backend, KeepLast: c.Trainer.KeepLast, KeepEpochs: c.Trainer.KeepEpochs, MaxBadSteps: c.Trainer.MaxBadSteps,
 		CheckpointSteps: f.checkpointSteps, StopAfter: f.stopAfter, Force: f.force, DeviceMemory: int64(c.Trainer.DeviceMemory), MicroPositions: c.Trainer.MicroPositions, Fresh: f.resume == "never", Log: log,

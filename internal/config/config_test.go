@@ -63,7 +63,7 @@ func TestDefaults(t *testing.T) {
 		Curriculum: Curriculum{Kind: "progressive", Epochs: []int{1, 2}, Adaptive: Adaptive{20, 0.25, 0.02}},
 		Trainer: Trainer{
 			Backend: "go:ops_sequential", BatchPrompts: 128, MaxLength: 2048, LearningRate: 1e-5, Warmup: 0.008, WeightDecay: 0.1, Clip: 1,
-			KeepLast: 2, LoRA: LoRA{Alpha: 16, Targets: []string{"all-linear"}, Save: "merged"}, Moments: "float32", MicroPositions: 4096, ShardBytes: 5_000_000_000, KeepEpochs: true, MaxBadSteps: 3,
+			Precision: "float32", Devices: 1, KeepLast: 2, LoRA: LoRA{Alpha: 16, Targets: []string{"all-linear"}, Save: "merged"}, Moments: "float32", MicroPositions: 4096, ShardBytes: 5_000_000_000, KeepEpochs: true, MaxBadSteps: 3,
 		},
 		Evaluate: Evaluate{MaxNewTokens: 64, MaxRejects: 0.01},
 		Runner:   Runner{Name: "prism", Environment: "auto", RetryWait: 10 * time.Second, Stall: 24 * time.Hour},
@@ -277,6 +277,9 @@ func TestDigest(t *testing.T) {
 		{"generate.max_rejects=0.5", ""},
 		{"out=elsewhere", ""},
 		{"trainer.keep_last=9", ""},
+		{"trainer.gradient_checkpointing=true", ""},
+		{"trainer.devices=2", ""},
+		{"trainer.precision=bfloat16", "train evaluate/fused"},
 		{"trainer.keep_best=2", ""},
 		{"trainer.shard_bytes=1000000", ""},
 		{"trainer.device_memory=1000000", ""},

@@ -101,6 +101,7 @@ func (c *Config) trainDepends(add func(key string, value any)) {
 		add("trainer.lora", t.LoRA)
 	}
 	add("trainer.moments", t.Moments)
+	add("trainer.precision", t.Precision)
 	add("trainer.micro_positions", t.MicroPositions)
 }
 

@@ -152,6 +152,9 @@ func (t Trainer) effective() []any {
 	if t.Moments != "float32" {
 		all = append(all, "moments", t.Moments)
 	}
+	if t.Precision != "float32" {
+		all = append(all, "precision", t.Precision)
+	}
 	if t.MicroPositions != 4096 { // another order of sums
 		all = append(all, "micro_positions", t.MicroPositions)
 	}

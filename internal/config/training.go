@@ -104,6 +104,12 @@ type Adaptive struct {
 type Trainer struct {
 	// Engine of the graphs: the Go backend, one operation after another; examples of a batch run side by side.
 	Backend string `yaml:"backend" default:"go:ops_sequential" allow:"go:ops_sequential | xla:/…"`
+	// Type of the products, forward and backward; weights, sums and the optimizer stay float32. bfloat16 needs an XLA backend.
+	Precision string `yaml:"precision" default:"float32" allow:"float32 | bfloat16"`
+	// Whether the backward pass computes each block anew from its input: less memory, about a third more work.
+	GradientCheckpointing bool `yaml:"gradient_checkpointing" default:"false"`
+	// Devices of an XLA backend that compute; each holds all weights, and micro-batches are dealt out to them.
+	Devices int `yaml:"devices" default:"1" allow:"[1, 1024]"`
 	// Prompts in a batch.
 	BatchPrompts int `yaml:"batch_prompts" default:"128" allow:"[1, inf)"`
 	// Longest example in tokens; texts are cut on the right, prompts never.

@@ -216,7 +216,7 @@ func (p *pass) cut(h *Node, name string, sizes ...int) []*Node {
 		}
 		return out
 	}
-	w, low := p.weight(name+".weight"), lowrank.Of(p.scope.Store(), p.g, name)
+	w, low := p.matrix(name+".weight"), lowrank.Of(p.scope.Store(), p.g, name)
 	for _, n := range sizes {
 		y := TimesTransposed(h, SliceAxis(w, 0, AxisRange(from, from+n)))
 		if low != nil {

@@ -69,6 +69,12 @@ type Options struct {
 	Optimizer optim.AdamW
 	// Backend is GoMLX's configuration string. Default go:ops_sequential.
 	Backend string
+	// Precision of the products, loop.Float32 (the default, "") or loop.BFloat16.
+	Precision string
+	// Recompute is gradient checkpointing: blocks are computed anew in the backward pass.
+	Recompute bool
+	// Devices of the backend that compute. Default 1.
+	Devices int
 	// LoRA trains adapters in place of all weights; nil trains these.
 	LoRA *lora.Options
 	// SaveAdapter makes model folders hold the adapter alone.
@@ -188,5 +194,6 @@ func (o *Options) validate() error {
 	if o.MicroPositions == 0 {
 		o.MicroPositions = defaultMicroPositions
 	}
+	o.Devices = max(o.Devices, 1)
 	return nil
 }

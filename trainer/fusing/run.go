@@ -9,10 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gomlx/compute/shapes"
@@ -155,6 +153,9 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 	if err := loop.Trainable(config); err != nil {
 		return nil, fmt.Errorf("target %s: %w", o.Target, err)
 	}
+	if config, err = loop.Computing(config, o.Backend, o.Precision, o.Recompute); err != nil {
+		return nil, err
+	}
 	dtype, err := storageType(o.Target)
 	if err != nil {
 		return nil, err
@@ -181,7 +182,7 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 			return nil, fmt.Errorf("trainer.lora.%w", err)
 		}
 	}
-	if t.learner, err = loop.NewLearner(o.Backend, store, o.Optimizer, fusionModel(config, o.Teaching)); err != nil {
+	if t.learner, err = loop.NewLearnerOn(o.Backend, o.Devices, store, o.Optimizer, fusionModel(config, o.Teaching)); err != nil {
 		return nil, err
 	}
 	if t.forward, err = t.learner.NewForward(fusionLosses(config, o.Teaching)); err != nil {
@@ -204,7 +205,7 @@ func (t *trainer) fits(ctx context.Context) error {
 	training := memory.Training{
 		Config: t.config, LoRA: t.o.LoRA, Moments: t.o.Optimizer.Moments, Backend: backend,
 		Build:       func(c decoder.Config) loop.Build { return fusionModel(c, t.o.Teaching) },
-		Accelerator: strings.HasPrefix(t.o.Backend, "xla:"), Passes: runtime.GOMAXPROCS(0), Positions: t.o.MicroPositions,
+		Accelerator: !processor.OnHost(backend), Copies: t.o.Devices, Passes: loop.Passes(backend, t.o.Devices), Positions: t.o.MicroPositions,
 		Shapes: func(positions int) (all [][]shapes.Shape) {
 			o := *t.o
 			o.MicroPositions = positions

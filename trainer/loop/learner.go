@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"sort"
 
 	"github.com/gomlx/compute"
@@ -29,7 +28,9 @@ type Learner struct {
 	optimizer  optim.AdamW
 	backend    compute.Backend
 	store      *model.Store
-	exec       *model.Exec
+	devices    []*device
+	room       int // micro-batches under way at a time
+	synced     int // the step whose weights all devices have
 	names      []string
 	weights    []*tensors.Tensor
 	parameters []*optim.Parameter
@@ -40,6 +41,11 @@ type Learner struct {
 
 // NewLearner prepares the training of a store's trainable variables on the backend of a configuration, as processor.Open takes it.
 func NewLearner(config string, store *model.Store, optimizer optim.AdamW, build Build) (*Learner, error) {
+	return NewLearnerOn(config, 1, store, optimizer, build)
+}
+
+// NewLearnerOn is NewLearner on the first devices of a backend that has several: micro-batches are dealt out to them.
+func NewLearnerOn(config string, devices int, store *model.Store, optimizer optim.AdamW, build Build) (*Learner, error) {
 	b, err := processor.Open(config)
 	if err != nil {
 		return nil, fmt.Errorf("opening trainer.backend: %w", err)
@@ -62,21 +68,22 @@ func NewLearner(config string, store *model.Store, optimizer optim.AdamW, build 
 		l.parameters = append(l.parameters, optimizer.NewParameter(name, value.Size(), value.Rank()))
 		l.gradients = append(l.gradients, make([]float32, value.Size()))
 	}
-	l.exec, err = model.NewExec(b, store, func(scope *model.Scope, inputs []*graph.Node) []*graph.Node {
-		reports, gradients := build(scope, inputs)
-		for i, v := range variables {
-			gradient := gradients[l.names[i]]
-			if gradient == nil {
-				gradient = graph.Zeros(inputs[0].Graph(), v.Shape())
+	err = l.openDevices(devices, l.names, func(store *model.Store) (*model.Exec, error) {
+		return model.NewExec(b, store, func(scope *model.Scope, inputs []*graph.Node) []*graph.Node {
+			reports, gradients := build(scope, inputs)
+			for i, v := range variables {
+				gradient := gradients[l.names[i]]
+				if gradient == nil {
+					gradient = graph.Zeros(inputs[0].Graph(), v.Shape())
+				}
+				reports = append(reports, gradient)
 			}
-			reports = append(reports, gradient)
-		}
-		return reports
+			return reports
+		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("preparing the training graph: %w", err)
+		return nil, err
 	}
-	l.exec.SetMaxCache(-1) // trainer/batch bounds the shapes; the default limit of 32 is an error in the middle of a run
 	return l, nil
 }
 
@@ -89,23 +96,26 @@ func (l *Learner) Accumulate(inputs ...any) (reports [][]float32, err error) {
 	return all[0], nil
 }
 
-// AccumulateAll is Accumulate of several micro-batches, as many at a time as there are processors. Gradients are added in
+// AccumulateAll is Accumulate of several micro-batches, as many at a time as there are processors, or devices. Gradients are added in
 // the order of the micro-batches, so that the result does not depend on which is done first.
 func (l *Learner) AccumulateAll(batches [][]any) (reports [][][]float32, err error) {
 	type result struct {
 		out []*tensors.Tensor
 		err error
 	}
+	if err := l.sync(); err != nil {
+		return nil, fmt.Errorf("giving the devices the weights: %w", err)
+	}
 	results := make([]chan result, len(batches))
 	for i := range results {
 		results[i] = make(chan result, 1)
 	}
-	room := make(chan struct{}, runtime.GOMAXPROCS(0)) // results that are computed or wait
+	room := make(chan struct{}, l.room) // results that are computed or wait
 	go func() {
 		for i, inputs := range batches {
 			room <- struct{}{}
 			go func() {
-				out, err := call(l.exec, inputs)
+				out, err := l.run(i, inputs)
 				results[i] <- result{out, err}
 			}()
 		}

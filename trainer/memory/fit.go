@@ -49,6 +49,11 @@ var changes = []change{
 		t.Positions = 512
 		return was > 512
 	}},
+	{"trainer.gradient_checkpointing: true", func(t *Training) bool {
+		was := t.Config.Compute.Recompute
+		t.Config.Compute.Recompute = true
+		return !was
+	}},
 	{"trainer.moments: bfloat16", func(t *Training) bool {
 		was := t.Moments
 		t.Moments = optim.BFloat16

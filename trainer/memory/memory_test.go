@@ -131,12 +131,21 @@ func TestOf(t *testing.T) {
 		t.Errorf("a quarter of the positions holds %d of %d bytes", e.Pass.Peak, full.Pass.Peak)
 	}
 	c = training(t)
+	c.Config.Compute.Recompute = true
+	if e := of(t, c); e.Pass.Peak >= full.Pass.Peak {
+		t.Errorf("with gradient checkpointing a pass holds %d bytes, without %d", e.Pass.Peak, full.Pass.Peak)
+	}
+	c = training(t)
 	c.LoRA = &lora.Options{Rank: 2, Alpha: 2, Targets: []string{"q_proj", "down_proj"}}
 	const factors = 2 * 2 * (16 + 16 + 16 + 24)
 	if e := of(t, c); e.Gradients != 4*factors || e.Moments != 8*factors || e.Weights != 4*(weights+factors)+4 {
 		t.Errorf("adapters: %+v, want %d values", e, factors)
 	}
-	c.Accelerator = true
+	c.Copies = 3
+	if e := of(t, c); e.Copies != 2*e.Weights || !strings.Contains(e.String(), "for other devices") {
+		t.Errorf("three devices: %+v", e)
+	}
+	c.Copies, c.Accelerator = 1, true
 	if e := of(t, c); e.Device() != e.Weights+e.passes() || e.Host() != base+e.Weights+e.Gradients+e.Moments {
 		t.Errorf("on an accelerator: %+v", e)
 	}

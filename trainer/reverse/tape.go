@@ -75,13 +75,25 @@ func New(scope *model.Scope, c decoder.Config, tokens *Node) *Tape {
 	})
 	for l := range c.Layers {
 		y, undo := a.block(t, x, l)
-		t.push(undo)
+		t.push(t.again(a, x, l, undo))
 		x = y
 	}
 	y, undo := t.normalize(x, a.center)
 	t.push(undo)
 	t.hidden = y
 	return t
+}
+
+// again is a block's way back. With Compute.Recompute it computes the block anew when the gradient has arrived, from its
+// input alone, so that nothing of the first time is kept.
+func (t *Tape) again(a architecture, x *Node, layer int, undo back) back {
+	if !t.c.Compute.Recompute {
+		return undo
+	}
+	return func(d *Node) *Node {
+		_, undo := a.block(t, SchedulingBarrier(x, d), layer)
+		return undo(d)
+	}
 }
 
 func (t *Tape) push(b back) { t.backs = append(t.backs, b) }
