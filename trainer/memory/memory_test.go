@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -191,7 +192,7 @@ func TestCheck(t *testing.T) {
 	}
 	c.Accelerator = true
 	on := of(t, c)
-	if err := c.Check(on, Room{Device: on.Device() - 1}); err == nil || !strings.Contains(err.Error(), "accelerator's memory, more than the") {
+	if err := c.Check(on, Room{Device: on.Device() - 1, DeviceSource: "nvidia-smi"}); err == nil || !strings.Contains(err.Error(), "accelerator's memory, more than the") || !strings.Contains(err.Error(), "that nvidia-smi allows") {
 		t.Errorf("an accelerator: %v", err)
 	}
 }
@@ -217,5 +218,16 @@ func TestLimit(t *testing.T) {
 		if n, source := Limit(c.root); n != c.want || source != c.source {
 			t.Errorf("%s: %d by %s, want %d by %s", name, n, source, c.want, c.source)
 		}
+	}
+}
+
+func TestAccelerator(t *testing.T) {
+	for output, want := range map[string]int64{"": 0, "143771\n": 143771 << 20, "81559\n40960\n": 40960 << 20, "[N/A]\n": 0} {
+		if got := Accelerator(func(string, ...string) (string, error) { return output, nil }); got != want {
+			t.Errorf("%q: %d bytes, want %d", output, got, want)
+		}
+	}
+	if got := Accelerator(func(string, ...string) (string, error) { return "1\n", os.ErrNotExist }); got != 0 {
+		t.Errorf("without nvidia-smi: %d bytes", got)
 	}
 }
