@@ -24,7 +24,7 @@ check: lint test ## lint, then all tests
 
 test-xla: ## the tests of the graphs on XLA; XLA_PLUGIN names a PJRT plugin (docs/architecture.md)
 	@test -n "$(XLA_PLUGIN)" || { echo "make test-xla XLA_PLUGIN=/path/to/plugin.so" >&2; exit 1; }
-	XLA_PLUGIN=$(abspath $(XLA_PLUGIN)) BACKEND=xla:$(abspath $(XLA_PLUGIN)) CGO_ENABLED=1 go test -tags xla ./models/processor ./models/decoder ./models/engine
+	XLA_PLUGIN=$(abspath $(XLA_PLUGIN)) BACKEND=xla:$(abspath $(XLA_PLUGIN)) CGO_ENABLED=1 go test -tags xla ./models/processor ./models/decoder ./models/engine ./trainer/loop ./trainer/doctor
 
 ROUNDS ?= 20
 SEED ?= 1
@@ -48,7 +48,7 @@ lint: ## formatting, vet, staticcheck, house rules
 
 # GoMLX's vector kernels compute addresses as integers, which checkptr, part of -race, does not allow.
 race: ## tests of the concurrent packages under the race detector (needs cgo)
-	CGO_ENABLED=1 go test -race ./transforms/inflight ./models/tokenizer/... ./internal/dataset ./trainer/merge ./trainer/merge/stream
+	CGO_ENABLED=1 go test -race ./transforms/inflight ./models/tokenizer/... ./internal/dataset ./trainer/prefetch ./trainer/merge ./trainer/merge/stream
 	CGO_ENABLED=1 go test -race -gcflags=all=-d=checkptr=0 ./models/engine ./models/serving/...
 
 fuzz: ## every fuzz target for FUZZTIME (60s)
@@ -79,6 +79,10 @@ bench-tokenizer: ## speed against the reference on one thread (needs PyPI, see m
 bench-engine: ## the demo models in process: answers in one stream and in batches, teacher forcing; SMOLLM2=DIR: a real one too
 	go test -run '^$$' -bench "Demo|SmolLM2" ./models/engine
 
+bench-train: ## training beside PyTorch, tokens a CPU-second, in turns: PYTHON has torch and safetensors; XLA_PLUGIN=FILE: XLA too (docs/training-speed.md)
+	CGO_ENABLED=$(if $(XLA_PLUGIN),1,0) go build $(if $(XLA_PLUGIN),-tags xla) -o out/speed/speed ./trainer/speed
+	$(PYTHON) trainer/speed/bench.py --speed out/speed/speed --plugin "$(XLA_PLUGIN)" out/speed
+
 bench-resume: ## profuser run on a finished run of 1,000 parts a dataset: on disk, and in a bucket that takes 20 ms a request (docs/runs.md)
 	go test -run '^$$' -bench FinishedRun -benchtime 5x ./pipelines
 
@@ -87,12 +91,14 @@ bench-serving: ## how much of a server's capacity one process uses, and the heap
 	go test -run '^$$' -bench PromptsOverHTTP -benchtime 100000x -timeout 30m ./pipelines
 
 ROWS ?= 100000
-PROMPTS ?= 1000000
 
-bench-overhead: ## busy slots of a 64-slot server; Beam against a plain loop over ROWS (100,000); peak memory of PROMPTS (1,000,000)
+bench-overhead: ## busy slots of a 64-slot server; Beam against a plain loop over ROWS (100,000)
 	go test -run '^$$' -bench BusySlots -benchtime 51200x ./transforms/inflight
 	go test -run '^$$' -bench Overhead -benchtime $(ROWS)x ./pipelines
-	go test -run '^$$' -bench PeakMemory -benchtime $(PROMPTS)x -timeout 30m ./pipelines
+
+SIZES ?= 1000,10000,100000,1000000
+bench-scale: build ## a million prompts through ingest, generate, reward, crossentropy and fuse against simulated servers: time and memory of each step (docs/scale.md)
+	go run ./pipelines/simulation -prompts $(SIZES) -profuser bin/profuser
 
 bench-align: ## alignment on real tokenizers and texts, one core: positions/s, vocabulary maps, FuseLLM's rule at 2,048 tokens (needs ../shared)
 	go test -run '^$$' -bench . -cpu 1 -benchtime 2s ./fusion/align ./fusion/vocabulary
@@ -128,6 +134,14 @@ bench-merge: build ## merging against mergekit and dd: CPU seconds, peak memory;
 
 bench-dataset: ## reading and writing fusion datasets, bytes an entry; REAL=out/x/crossentropy/MODEL takes real distributions (docs/datasets.md)
 	go test -run '^$$' -bench Storage -cpu 1 ./internal/dataset -real "$(if $(REAL),$(abspath $(REAL)))"
+
+LOADER_PROMPTS ?= 100000
+REAL_RUN ?=
+
+bench-loader: ## a training's loader on twice LOADER_PROMPTS (100,000) rows, its share of a step, and packing; REAL_RUN=out/real for its lengths (docs/training.md)
+	go test -run '^$$' -bench Loader -benchtime $(LOADER_PROMPTS)x -timeout 30m ./trainer/fusing
+	go test -run '^$$' -bench Waiting -benchtime 50x ./trainer/fusing
+	go test -run '^$$' -bench Packing -benchtime 20x ./trainer/fusing -real "$(if $(REAL_RUN),$(abspath $(REAL_RUN)))"
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml

@@ -8,9 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -203,40 +201,4 @@ func processorTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// BenchmarkPeakMemory makes the same from b.N prompts, ingest included, once, and reports the process's peak.
-func BenchmarkPeakMemory(b *testing.B) {
-	n := max(b.N, 512)
-	r, _, _ := instantRun(b, n)
-	start := time.Now()
-	if err := r.Do(b.Context(), "ingest"); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportMetric(time.Since(start).Seconds(), "ingest-s")
-	b.ReportMetric(peak(b), "MiB-peak-ingest")
-	start = time.Now()
-	if err := r.Do(b.Context(), "generate"); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportMetric(time.Since(start).Seconds(), "generate-s")
-	b.ReportMetric(peak(b), "MiB-peak")
-}
-
-// peak is the most memory that this process has had, in MiB (Linux).
-func peak(b *testing.B) float64 {
-	b.Helper()
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		b.Skip(err)
-	}
-	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
-	if found == nil {
-		b.Fatal("no VmHWM in /proc/self/status")
-	}
-	kb, err := strconv.ParseFloat(string(found[1]), 64)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return kb / 1024
 }

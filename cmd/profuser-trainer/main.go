@@ -62,6 +62,6 @@ func newRoot(ran *bool) *cobra.Command {
 		},
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newTrain(), newMerge(), newPretrain(), newReward())
+	root.AddCommand(newTrain(), newMerge(), newMergeAdapter(), newPretrain(), newReward(), newDoctor())
 	return root
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 )
@@ -53,6 +54,8 @@ func (c *Config) Depends(step string) map[string]string {
 		models(in.Judge)
 	case "fuse":
 		c.fuseDepends(add)
+	case "train":
+		c.trainDepends(add)
 	case "evaluate":
 		add("evaluate.max_new_tokens", c.Evaluate.MaxNewTokens)
 		if model == fused || model == "" {
@@ -76,6 +79,46 @@ func (c *Config) fuseDepends(add func(key string, value any)) {
 	add("align", c.Align)
 	add("fuse.keep", c.Fuse.Keep)
 	add("fuse.target_wins", c.Fuse.TargetWins)
+	if c.Fuse.Chunks {
+		add("fuse.chunks", true)
+	}
+}
+
+// trainDepends adds what the training covers.
+func (c *Config) trainDepends(add func(key string, value any)) {
+	add("seed", c.Seed)
+	add("prompts.holdout", c.Prompts.Holdout)
+	o := c.Objective.effective()
+	o.Lambda = c.Objective.Lambda
+	add("objective", o)
+	add("curriculum", c.Curriculum.effective())
+	t := c.Trainer
+	add("trainer.batch_prompts", t.BatchPrompts)
+	add("trainer.max_length", t.MaxLength)
+	add("trainer.learning_rate", t.LearningRate)
+	add("trainer.warmup", t.Warmup)
+	add("trainer.weight_decay", t.WeightDecay)
+	add("trainer.clip", t.Clip)
+	if t.LoRA.Rank > 0 {
+		add("trainer.lora", t.LoRA)
+	}
+	add("trainer.moments", t.Moments)
+	add("trainer.precision", t.Precision)
+	add("trainer.micro_positions", t.MicroPositions)
+	add("trainer.packing", t.Packing)
+}
+
+// Training itemises everything that the trained model depends on: what its own step covers and all steps before it.
+func (c *Config) Training() map[string]string {
+	all := map[string]string{}
+	steps := []string{"ingest", "generate", "reward", "crossentropy", "fuse", "train"}
+	if c.Advantage.Inference.Method == "judge" {
+		steps = append(steps, "judge")
+	}
+	for _, step := range steps {
+		maps.Copy(all, c.Depends(step))
+	}
+	return all
 }
 
 // itemise adds a value, or those below it, by key.

@@ -43,6 +43,8 @@ type Config struct {
 	MaxPositions int
 	// Tied is true when the embedding is also the output head.
 	Tied bool
+	// Compute says how training graphs are computed; it is no part of config.json.
+	Compute Compute
 
 	v   variant
 	raw map[string]any // config.json as read, so that saving keeps keys that we do not use

@@ -22,8 +22,8 @@ const (
 	// SmallProduct is the number of multiplications from which on the Go backend packs a product's sides.
 	SmallProduct = 4 << 20
 
-	// goBackend is the name of the backend that this file is about.
-	goBackend = "Go Backend"
+	// GoBackend is the name of the backend that this file is about.
+	GoBackend = "Go Backend"
 
 	vectorWidth = 16
 	manyColumns = 40
@@ -31,7 +31,11 @@ const (
 
 // TimesTransposed is x [T, n] by w [m, n] transposed: [T, m]. A row of the result does not depend on its place: what is
 // not a multiple of the vector width is summed in another order, so only whole vectors, two at least, are laid along a row.
+// A bfloat16 w makes the product bfloat16; the result is float32 all the same.
 func TimesTransposed(x, w *Node) *Node {
+	if w.DType() == dtypes.BFloat16 {
+		return halved(x, []int{1}, nil, w, []int{1}, nil)
+	}
 	t, n, m := x.Shape().Dimensions[0], x.Shape().Dimensions[1], w.Shape().Dimensions[0]
 	if t*n*m < SmallProduct {
 		vectors := func(n int) bool { return n > vectorWidth && n%vectorWidth == 0 }
@@ -50,7 +54,7 @@ func TimesTransposed(x, w *Node) *Node {
 // x = n·ln 2 + r with |r| <= ln 2 / 2, so e^x = 2^n · e^r: the first from the bits of a float, the second by its Taylor
 // series to r^7. ln 2 is subtracted in two parts, the first of few bits, after Cody and Waite 1980.
 func ExpValue(x *Node) *Node {
-	if x.Graph().Backend().Name() != goBackend || x.DType() != dtypes.Float32 {
+	if x.Graph().Backend().Name() != GoBackend || x.DType() != dtypes.Float32 {
 		return Exp(x)
 	}
 	const high, low = 355.0 / 512, math.Ln2 - 355.0/512
@@ -73,6 +77,9 @@ func siluValue(x *Node) *Node { return Div(x, OnePlus(ExpValue(Neg(x)))) }
 
 // FastExp is ExpValue with its gradient.
 func FastExp(x *Node) *Node {
+	if x.Graph().Backend().Name() != GoBackend {
+		return Exp(x)
+	}
 	value := StopGradient(ExpValue(x))
 	return withGradient(value, x, value)
 }
@@ -85,6 +92,9 @@ func FastExpm1(x *Node) *Node {
 
 // FastSigmoid is SigmoidValue with its gradient.
 func FastSigmoid(x *Node) *Node {
+	if x.Graph().Backend().Name() != GoBackend {
+		return Sigmoid(x)
+	}
 	value := StopGradient(SigmoidValue(x))
 	return withGradient(value, x, Mul(value, OneMinus(value)))
 }
@@ -93,4 +103,31 @@ func FastSigmoid(x *Node) *Node {
 func withGradient(value, x, slope *Node) *Node {
 	through := IdentityWithCustomGradient(x, func(_, v *Node) *Node { return Mul(v, slope) })
 	return Add(value, Sub(through, StopGradient(x)))
+}
+
+// Compute says how the graphs of a training are computed. The zero value is float32 throughout, with everything kept that
+// the backward pass needs.
+type Compute struct {
+	// BFloat16 computes the products, forward and backward, in bfloat16: those with matrices, and of queries, keys and
+	// values. Weights, embeddings, norms, rotary positions, softmax, sums and the loss stay float32, and so do gradients,
+	// which are products rounded to bfloat16.
+	BFloat16 bool
+	// Recompute keeps the input of each block alone and computes the rest of it again in the backward pass: less memory,
+	// about a third more work. Also known as gradient checkpointing. Source: Chen et al. 2016 (arXiv 1604.06174).
+	Recompute bool
+}
+
+// product is x·y over the axes given, in bfloat16 if so configured; the result is float32.
+func (p *pass) product(x *Node, xAxes, xBatch []int, y *Node, yAxes, yBatch []int) *Node {
+	if !p.c.Compute.BFloat16 {
+		return Dot(x, y).General(xAxes, xBatch, yAxes, yBatch)
+	}
+	return halved(x, xAxes, xBatch, y, yAxes, yBatch)
+}
+
+// halved is a product in bfloat16. GoMLX would compute its backward products in the type that sums are kept in, which it
+// sets to float32; without one they are computed in bfloat16 too, and the backends sum in float32 by themselves.
+func halved(x *Node, xAxes, xBatch []int, y *Node, yAxes, yBatch []int) *Node {
+	x, y = ConvertDType(x, dtypes.BFloat16), ConvertDType(y, dtypes.BFloat16)
+	return ConvertDType(Dot(x, y).WithAccumulatorDType(dtypes.InvalidDType).General(xAxes, xBatch, yAxes, yBatch), dtypes.Float32)
 }

@@ -6,6 +6,8 @@ import (
 	"math"
 
 	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/profuser/profuser/models/decoder/lowrank"
 )
 
 // Decoders built as Llama is: RMSNorm before each half, rotary positions, grouped-query attention and a gated
@@ -214,9 +216,13 @@ func (p *pass) cut(h *Node, name string, sizes ...int) []*Node {
 		}
 		return out
 	}
-	w := p.weight(name + ".weight")
+	w, low := p.matrix(name+".weight"), lowrank.Of(p.scope.Store(), p.g, name)
 	for _, n := range sizes {
-		out = append(out, TimesTransposed(h, SliceAxis(w, 0, AxisRange(from, from+n))))
+		y := TimesTransposed(h, SliceAxis(w, 0, AxisRange(from, from+n)))
+		if low != nil {
+			y = Add(y, low.Times(h, from, from+n))
+		}
+		out = append(out, y)
 		from += n
 	}
 	return out

@@ -69,10 +69,7 @@ func (m *Model) run(p *pass, tokens *Node) *Node {
 	if scale := m.c.v.embeddingScale; scale != 0 {
 		x = MulScalar(x, scale)
 	}
-	for l := range m.c.Layers {
-		x = m.a.block(p, x, l)
-	}
-	return Reshape(m.a.finalNorm(p, x, m.a.norm), p.b, p.s, m.c.Dim)
+	return Reshape(m.a.finalNorm(p, p.blocks(x), m.a.norm), p.b, p.s, m.c.Dim)
 }
 
 // Head maps hidden states [..., D] to logits [..., V], float32.

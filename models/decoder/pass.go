@@ -8,6 +8,8 @@ import (
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/profuser/profuser/models/decoder/lowrank"
 )
 
 // pass is one forward pass being built: B rows of S tokens against N keys.
@@ -52,12 +54,25 @@ func (p *pass) weight(name string) *Node {
 	return v.NodeValue(p.g)
 }
 
+// matrix is a weight as products take it.
+func (p *pass) matrix(name string) *Node {
+	w := p.weight(name)
+	if p.c.Compute.BFloat16 {
+		w = ConvertDType(w, dtypes.BFloat16)
+	}
+	return w
+}
+
 // linear multiplies x [T, in] by a named matrix, name.weight, and adds name.bias where there is one.
 func (p *pass) linear(x *Node, name string) *Node {
 	if turned := p.turned(name); turned != nil {
 		return p.addBias(Dot(x, turned).General([]int{1}, nil, []int{0}, nil), name)
 	}
-	return p.addBias(TimesTransposed(x, p.weight(name+".weight")), name)
+	y := TimesTransposed(x, p.matrix(name+".weight"))
+	if low := lowrank.Of(p.scope.Store(), p.g, name); low != nil {
+		y = Add(y, low.Times(x, 0, low.B.Shape().Dimensions[0]))
+	}
+	return p.addBias(y, name)
 }
 
 // turned is the matrix [in, out] that Turn made of name.weight, nil if there is none.
@@ -74,6 +89,20 @@ func (p *pass) addBias(x *Node, name string) *Node {
 		return x
 	}
 	return Add(x, ExpandLeftToRank(p.weight(name+".bias"), 2))
+}
+
+// blocks runs x through all layers.
+func (p *pass) blocks(x *Node) *Node {
+	for l := range p.c.Layers {
+		if p.c.Compute.Recompute {
+			x = x.Checkpoint()
+		}
+		x = p.a.block(p, x, l)
+	}
+	if p.c.Compute.Recompute {
+		x = x.StopCheckpoint()
+	}
+	return x
 }
 
 // rmsNorm is x / sqrt(mean(x²) + ε) · weight, or · (1 + weight) in Gemma, over the last axis.
@@ -142,10 +171,10 @@ func (p *pass) attend(q, k, v *Node, layer int) *Node {
 	default:
 		k = TransposeAllAxes(k, 0, 2, 1)
 	}
-	scores := Dot(q, k).General([]int{2}, []int{0}, []int{1}, []int{0})
+	scores := p.product(q, []int{2}, []int{0}, k, []int{1}, []int{0})
 	scores = Add(Reshape(scores, p.b, c.Heads, p.s, p.keys), p.bias(c.v.windowOf(layer)))
 	weights := Reshape(Softmax(scores, -1), p.b*c.KVHeads, stacked, p.keys)
-	out := Dot(weights, v).General([]int{2}, []int{0}, []int{1}, []int{0})
+	out := p.product(weights, []int{2}, []int{0}, v, []int{1}, []int{0})
 	out = TransposeAllAxes(Reshape(out, p.b, c.Heads, p.s, c.HeadDim), 0, 2, 1, 3)
 	return Reshape(out, p.b*p.s, c.Heads*c.HeadDim)
 }
@@ -228,7 +257,7 @@ func (c KV) Mix(other KV, from *Node) KV {
 		size := x.Shape().Size() / rows
 		y = Reshape(y, y.Shape().Size()/size, size)
 		all := Concatenate([]*Node{Reshape(x, rows, size), y}, 0)
-		if x.Graph().Backend().Name() != goBackend {
+		if x.Graph().Backend().Name() != GoBackend {
 			return Reshape(Gather(all, Reshape(from, rows, 1)), d...)
 		}
 		unit := Equal(Reshape(from, rows, 1), Iota(x.Graph(), shapes.Make(dtypes.Int32, rows, all.Shape().Dimensions[0]), 1))

@@ -7,6 +7,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 )
 
 // ropeFields are the rotary positions of a config.json: newer versions of transformers write rope_parameters, older ones
@@ -122,7 +123,9 @@ func (c Config) frequencies() []float32 {
 // rope turns each head x [B, n, S, C] by its positions, halves paired as in Hugging Face's rotate_half; values after the
 // first rotary ones stay.
 func (p *pass) rope(x *Node) *Node {
-	if p.cos == nil {
+	if p.cos == nil && p.starts == nil && p.g.Backend().Name() != GoBackend {
+		p.cos, p.sin = p.turns()
+	} else if p.cos == nil {
 		angle := Mul(ConvertDType(p.positions(), dtypes.Float32), Reshape(Const(p.g, p.c.frequencies()), 1, 1, 1, p.c.v.rotary/2))
 		p.cos, p.sin = Cos(angle), Sin(angle)
 	}
@@ -133,6 +136,27 @@ func (p *pass) rope(x *Node) *Node {
 		parts = append(parts, SliceAxis(x, -1, AxisRange(2*half)))
 	}
 	return Concatenate(parts, -1)
+}
+
+// turns are cos and sin of the angles of rows that begin, [1 or B, 1, S, rotary/2], read from constant tables: XLA would
+// compute them again in every product of every layer.
+func (p *pass) turns() (cos, sin *Node) {
+	f := p.c.frequencies()
+	c, s := make([]float32, 0, p.s*len(f)), make([]float32, 0, p.s*len(f))
+	for at := range p.s {
+		for _, x := range f {
+			angle := float64(float32(at) * x)
+			c, s = append(c, float32(math.Cos(angle))), append(s, float32(math.Sin(angle)))
+		}
+	}
+	table := func(x []float32) *Node {
+		t := ConstTensor(p.g, tensors.FromFlatDataAndDimensions(x, p.s, len(f)))
+		if p.at == nil {
+			return Reshape(t, 1, 1, p.s, len(f))
+		}
+		return Reshape(Gather(t, Reshape(p.at, p.b*p.s, 1)), p.b, 1, p.s, len(f))
+	}
+	return table(c), table(s)
 }
 
 // keyPositions are the positions of the keys, [1 or B, 1, 1, N] int32.

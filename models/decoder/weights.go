@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -33,6 +32,24 @@ func LoadStore(dir string, c Config) (*model.Store, error) {
 		store.VariableWithValue(Path(name), tensors.FromFlatDataAndDimensions(x, want[name]...))
 	}
 	return store, nil
+}
+
+// Shapes lists every weight of a model by tensor name.
+func (c Config) Shapes() (map[string][]int, error) {
+	a, err := lookup(c.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	return a.tensors(c), nil
+}
+
+// Outer are the names of the weights outside of the blocks that have a row a token: the embedding and an untied head.
+func (c Config) Outer() (embedding, head string) {
+	a, err := lookup(c.Architecture)
+	if err != nil {
+		return "", ""
+	}
+	return a.embedding + ".weight", a.head + ".weight"
 }
 
 // CheckWeights reads the weights' headers alone: whole files, and the tensors that the configuration wants.
@@ -195,9 +212,28 @@ func AddRewardHead(store *model.Store, c Config) error {
 	return nil
 }
 
-// SaveStore writes config.json and model.safetensors, in storage type F32, BF16 or F16 (also as float32, bfloat16,
+// ShardBytes is the largest file of weights that is written if nothing else is asked for, as transformers has it.
+const ShardBytes = 5_000_000_000
+
+// SaveStore writes config.json and the weights of a store, in storage type F32, BF16 or F16 (also as float32, bfloat16,
 // float16). The folder is made if needed; tokenizer files are the caller's.
 func SaveStore(store *model.Store, c Config, dir, dtype string) error {
+	return Save(c, dir, dtype, ShardBytes, func(name string) ([]float32, error) {
+		v := store.GetVariable(Path(name))
+		if v == nil {
+			return nil, fmt.Errorf("weight %s is not in the store", name)
+		}
+		value, err := v.Value()
+		if err != nil {
+			return nil, err
+		}
+		return tensors.CopyFlatData[float32](value)
+	})
+}
+
+// Save is SaveStore of weights that values gives by name, one after the other: one file, or shards of at most shardBytes
+// and their index. A failure leaves no weights that load.
+func Save(c Config, dir, dtype string, shardBytes int64, values func(name string) ([]float32, error)) error {
 	a, err := lookup(c.Architecture)
 	if err != nil {
 		return err
@@ -211,27 +247,38 @@ func SaveStore(store *model.Store, c Config, dir, dtype string) error {
 	if names[dtype] == "" {
 		return fmt.Errorf("saving %s: type %q; float32, bfloat16 and float16 can be written", dir, dtype)
 	}
-	var out []safetensors.Named
-	for name, shape := range a.tensors(c) {
-		v := store.GetVariable(Path(name))
-		if v == nil {
-			return fmt.Errorf("saving %s: weight %s is not in the store", dir, name)
-		}
-		value, err := v.Value()
-		if err != nil {
-			return fmt.Errorf("saving %s: %s: %w", dir, name, err)
-		}
-		x, err := tensors.CopyFlatData[float32](value)
-		if err != nil {
-			return fmt.Errorf("saving %s: %s: %w", dir, name, err)
-		}
-		out = append(out, safetensors.Named{Name: name, DType: dtype, Shape: shape, Data: x})
+	want := a.tensors(c)
+	var outlines []safetensors.Outline
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		outlines = append(outlines, safetensors.Outline{Name: name, DType: dtype, Shape: want[name]})
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("saving a model: %w", err)
 	}
-	if err := safetensors.Write(filepath.Join(dir, "model.safetensors"), out); err != nil {
+	w, err := safetensors.Create(dir, safetensors.Split(outlines, shardBytes))
+	if err != nil {
+		return err
+	}
+	for _, o := range outlines {
+		if err := saveTensor(w, o, values); err != nil {
+			return errors.Join(fmt.Errorf("saving %s: %s: %w", dir, o.Name, err), w.Abort())
+		}
+	}
+	if err := w.Commit(); err != nil {
 		return err
 	}
 	return c.write(dir, names[dtype])
+}
+
+// saveTensor writes one weight.
+func saveTensor(w *safetensors.Writer, o safetensors.Outline, values func(name string) ([]float32, error)) error {
+	x, err := values(o.Name)
+	if err != nil {
+		return err
+	}
+	raw := make([]byte, o.Bytes())
+	if err := safetensors.Encode(raw, o.DType, x); err != nil {
+		return err
+	}
+	return w.WriteAt(o.Name, raw, 0)
 }

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -43,4 +44,28 @@ func TestXLA(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Finalize()
+}
+
+// TestAbsolute: a path becomes absolute, a name stays, a file that is not there is named.
+func TestAbsolute(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.WriteFile("a.so", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for config, want := range map[string]string{
+		"xla:a.so":            "xla:" + filepath.Join(dir, "a.so"),
+		"xla:./a.so,tf32=no":  "xla:" + filepath.Join(dir, "a.so") + ",tf32=no",
+		"xla:cpu":             "xla:cpu",
+		"xla":                 "xla",
+		"go:ops_sequential":   "go:ops_sequential",
+		"xla:cuda,memory=0.5": "xla:cuda,memory=0.5",
+	} {
+		if got, err := absolute(config); err != nil || got != want {
+			t.Errorf("%s: %s, %v, want %s", config, got, err, want)
+		}
+	}
+	if _, err := absolute("xla:b.so"); err == nil || !strings.Contains(err.Error(), "b.so") {
+		t.Errorf("an absent plugin: %v", err)
+	}
 }

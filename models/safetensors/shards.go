@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -119,7 +120,8 @@ func (w *Writer) WriteAt(name string, b []byte, offset int64) error {
 	return nil
 }
 
-// Commit syncs the files, gives them their names and, if there is more than one, writes the index, last.
+// Commit syncs the files, gives them their names and, if there is more than one, writes the index. Last it removes what
+// would be read instead: a single file beside shards, an index beside a single file, from before.
 func (w *Writer) Commit() error {
 	files := w.files
 	w.files = nil
@@ -136,7 +138,7 @@ func (w *Writer) Commit() error {
 		}
 	}
 	if len(w.names) == 1 {
-		return nil
+		return w.forget(IndexFile)
 	}
 	weightMap := map[string]string{}
 	for name, p := range w.places {
@@ -152,6 +154,14 @@ func (w *Writer) Commit() error {
 	}
 	if err := os.Rename(filepath.Join(w.dir, temporary(IndexFile)), at); err != nil {
 		return fmt.Errorf("writing %s: %w", at, err)
+	}
+	return w.forget(SingleFile)
+}
+
+// forget removes a file, if it is there.
+func (w *Writer) forget(name string) error {
+	if err := os.Remove(filepath.Join(w.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("writing weights: %w", err)
 	}
 	return nil
 }

@@ -30,18 +30,21 @@ type headerEntry struct {
 	Offsets [2]int64 `json:"data_offsets"`
 }
 
-// Write makes a safetensors file that appears whole or not at all: it is written under a temporary name in the same
-// folder, synced and renamed. Tensors are stored in order of their names, so that equal input gives equal bytes.
-func Write(path string, tensors []Named) (err error) {
+// Write makes a safetensors file that appears whole or not at all. Tensors are stored in order of their names, so that
+// equal input gives equal bytes.
+func Write(path string, tensors []Named) error {
 	tensors = slices.Clone(tensors)
 	slices.SortFunc(tensors, func(a, b Named) int { return strings.Compare(a.Name, b.Name) })
-	outline := make([]Outline, len(tensors))
+	outlines := make([]Outline, len(tensors))
 	for i, t := range tensors {
-		outline[i] = Outline{Name: t.Name, DType: t.DType, Shape: t.Shape}
-		if n := outline[i].Len(); n != len(t.Data) {
-			return fmt.Errorf("writing %s: tensor %s: shape %v wants %d values, got %d", path, t.Name, t.Shape, n, len(t.Data))
-		}
+		outlines[i] = Outline{Name: t.Name, DType: t.DType, Shape: t.Shape}
 	}
+	return WriteEach(path, outlines, func(i int) ([]float32, error) { return tensors[i].Data, nil })
+}
+
+// WriteEach is Write of tensors in this order, whose values are asked for one after the other, so that one at a time is in
+// memory. The file is written under a temporary name in the same folder, synced and renamed.
+func WriteEach(path string, outline []Outline, values func(i int) ([]float32, error)) (err error) {
 	header, err := encodeHeader(outline)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
@@ -60,11 +63,17 @@ func Write(path string, tensors []Named) (err error) {
 		return err
 	}
 	var buf []byte
-	for _, t := range tensors {
-		size := len(t.Data) * int(elementSize[t.DType])
-		buf = slices.Grow(buf[:0], size)[:size]
-		if err = Encode(buf, t.DType, t.Data); err != nil {
-			return err
+	for i, t := range outline {
+		data, err := values(i)
+		if err == nil && len(data) != t.Len() {
+			err = fmt.Errorf("shape %v wants %d values, got %d", t.Shape, t.Len(), len(data))
+		}
+		if err == nil {
+			buf = slices.Grow(buf[:0], int(t.Bytes()))[:t.Bytes()]
+			err = Encode(buf, t.DType, data)
+		}
+		if err != nil {
+			return fmt.Errorf("tensor %s: %w", t.Name, err)
 		}
 		if _, err = w.Write(buf); err != nil {
 			return err

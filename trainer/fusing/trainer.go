@@ -10,26 +10,36 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/best"
+	"github.com/profuser/profuser/trainer/card"
+	"github.com/profuser/profuser/trainer/curriculum"
+	"github.com/profuser/profuser/trainer/identity"
 	"github.com/profuser/profuser/trainer/loop"
+	"github.com/profuser/profuser/trainer/objective"
 	"github.com/profuser/profuser/trainer/optim"
+	"github.com/profuser/profuser/trainer/result"
 )
 
 // trainer is one training under way.
 type trainer struct {
 	o        *Options
-	format   *chat.Format
+	id       identity.Identity
+	sets     [modes]*dataset.Dataset
 	config   decoder.Config
-	dtype    string
+	result   result.Model
 	corpus   *corpus
+	held     []prompt // held-out prompts, once they were read
 	plan     []epoch
 	total    int
 	schedule optim.Schedule
 	learner  *loop.Learner
 	forward  *loop.Forward
 	journal  *journal
+	watch    watch
 	progress *loop.Progress
+	shift    curriculum.Shift // of an adaptive stage
 	state    loop.State
 	saved    time.Time // of the last checkpoint
 }
@@ -39,23 +49,26 @@ var ErrStopped = errors.New("stopped")
 
 // run resumes and does the rest of the plan.
 func (t *trainer) run(ctx context.Context) (err error) {
-	state, resumed, err := t.learner.Resume(t.o.checkpoints(), t.state.Digest, t.o.Log)
+	state, resumed, err := t.learner.Resume(t.o.checkpoints(), t.id, t.o.Log)
 	if err != nil {
 		return err
 	}
 	if resumed {
 		t.state = state
+		if err := t.recall(); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(t.o.Log, "train: %d rows, %d prompts held out, %d rows too long; %d steps in %d epochs\n", t.corpus.rows, len(t.corpus.held), t.corpus.dropped, t.total, len(t.plan))
-	if t.journal, err = openJournal(t.o.metrics(), t.state.Step); err != nil {
+	if err := t.openWatch(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.journal.close()) }()
+	defer func() { err = errors.Join(err, t.closeWatch()) }()
 	t.progress = loop.NewProgress(t.o.Log, t.total)
 	if resumed {
 		fmt.Fprintf(t.o.Log, "train: going on after step %d of %d\n", t.state.Step, t.total)
 		t.progress.Resume(t.state.Step)
-	} else if err := t.readHeldOut(t.plan[0], "start", 0); err != nil {
+	} else if err := t.begin(ctx); err != nil {
 		return err
 	}
 	for _, e := range t.plan {
@@ -70,17 +83,45 @@ func (t *trainer) run(ctx context.Context) (err error) {
 	return t.finish()
 }
 
+// begin says where the training starts from.
+func (t *trainer) begin(ctx context.Context) error {
+	if err := t.readHeldOut(ctx, t.plan[0], "start", 0); err != nil {
+		return err
+	}
+	if !t.dueDecision(t.plan[0].stage) {
+		return nil
+	}
+	return t.decide(ctx, t.plan[0])
+}
+
 // epoch does what is left of an epoch and what belongs to its end.
 func (t *trainer) epoch(ctx context.Context, e epoch) error {
-	order := t.corpus.order(t.o.Seed, e.number, e.needs)
+	batches := t.ahead(ctx, e)
+	defer batches.Close()
 	for at := t.state.Step - e.first; at < e.batches; at++ {
 		if err := ctx.Err(); err != nil || (t.o.StopAfter > 0 && t.state.Step == t.o.StopAfter) {
 			return t.stop()
 		}
 		started := time.Now()
-		places := order[at*t.o.BatchPrompts : min(len(order), (at+1)*t.o.BatchPrompts)]
-		if err := t.step(ctx, e, places, started); err != nil {
+		b, waited, err := batches.Next(ctx)
+		if err != nil && ctx.Err() != nil {
+			return t.stop()
+		} else if err != nil {
 			return err
+		}
+		t.weigh(&e)
+		if err := t.step(e, b, waited, started); err != nil {
+			return err
+		}
+		if t.dueDecision(e.stage) {
+			if err := t.decide(ctx, e); err != nil {
+				return err
+			}
+		}
+		if n := t.o.EvaluateSteps; n > 0 && t.state.Step%n == 0 && at+1 < e.batches {
+			if err := t.readHeldOut(ctx, e, "step", t.state.Step); err != nil {
+				return err
+			}
 		}
 		t.state.Position = at + 1
 		t.state.Seconds += time.Since(started).Seconds()
@@ -94,7 +135,10 @@ func (t *trainer) epoch(ctx context.Context, e epoch) error {
 	if e.last {
 		end = "stage"
 	}
-	if err := t.readHeldOut(e, end, t.state.Step); err != nil {
+	if err := t.readHeldOut(ctx, e, end, t.state.Step); err != nil {
+		return err
+	}
+	if err := t.keepBest(); err != nil {
 		return err
 	}
 	if t.o.KeepEpochs {
@@ -107,36 +151,27 @@ func (t *trainer) epoch(ctx context.Context, e epoch) error {
 }
 
 // step does one batch.
-func (t *trainer) step(ctx context.Context, e epoch, places []place, started time.Time) error {
-	prompts, err := t.corpus.fetch(ctx, places)
-	if err != nil {
-		return err
-	}
+func (t *trainer) step(e epoch, b *laid, waited time.Duration, started time.Time) error {
 	t.state.Step++
 	t.state.Stage, t.state.Epoch = e.stage.Name, e.number
-	beta := t.o.Beta
-	if e.stage.TextOnly {
-		beta = 0
-	}
-	line := stepLine{Step: t.state.Step, Epoch: e.number, Stage: e.stage.Name, LearningRate: t.schedule.Rate(t.state.Step)}
-	examples, g := collect(prompts, e.needs)
+	blend := t.o.blend(e.stage)
+	line := stepLine{Step: t.state.Step, Epoch: e.number, Stage: e.stage.Name, LearningRate: t.rate(e.stage)}
+	g := b.counts
 	var sums losses
-	micros := cut(examples, g, t.o, e.weights, beta)
-	inputs := make([][]any, len(micros))
-	for i, m := range micros {
+	inputs := make([][]any, len(b.micros))
+	for i, m := range b.micros {
+		m.weigh(g, t.o.Normalize, e.weights, blend)
 		inputs[i] = m.inputs()
 	}
 	reports, err := t.learner.AccumulateAll(inputs)
 	if err != nil {
 		return fmt.Errorf("step %d: %w", t.state.Step, err)
 	}
-	for i, m := range micros {
+	for i, m := range b.micros {
 		sums.add(m, g, t.o.Normalize, reports[i][0], reports[i][1])
 	}
-	for _, x := range examples {
-		line.Tokens += x.Inputs()
-	}
-	line.take(sums, g, e.weights, beta)
+	line.Tokens, line.Wait = b.tokens(), seconds(waited)
+	line.take(sums, g, e.weights, blend)
 	norm, err := math.NaN(), error(loop.ErrNotFinite)
 	if line.Loss != nil {
 		norm, err = t.learner.Apply(line.LearningRate, 1)
@@ -146,41 +181,29 @@ func (t *trainer) step(ctx context.Context, e epoch, places []place, started tim
 	line.GradNorm = finite(norm)
 	if errors.Is(err, loop.ErrNotFinite) {
 		t.state.Bad++
-		for _, p := range prompts {
+		for _, p := range b.prompts {
 			line.Bad = append(line.Bad, p.id)
 		}
 	} else if err != nil {
 		return fmt.Errorf("step %d: %w", t.state.Step, err)
 	}
-	line.Seconds = math.Round(time.Since(started).Seconds()*1e4) / 1e4
+	line.Seconds = seconds(time.Since(started))
+	line.Utilisation = t.utilisation(b, time.Since(started))
 	if err := t.journal.write(line); err != nil {
 		return err
 	}
 	return t.show(line)
 }
 
-// show reports a step, and ends the run when too many were bad.
-func (t *trainer) show(line stepLine) error {
-	if line.Bad == nil {
-		t.progress.Step(line.Tokens, fmt.Sprintf("%s  loss %.4f  lr %.3g  grad %.2f", line.Stage, *line.Loss, line.LearningRate, *line.GradNorm))
-		return nil
-	}
-	fmt.Fprintf(t.o.Log, "step %d: loss or gradient is not finite, not applied (%d so far); its %d prompts are in %s\n", line.Step, t.state.Bad, len(line.Bad), t.o.metrics())
-	if t.state.Bad >= t.o.MaxBadSteps {
-		return fmt.Errorf("step %d: %d steps had a loss or gradient that is not finite, trainer.max_bad_steps is %d: lower trainer.learning_rate, or look at the prompts listed in %s", line.Step, t.state.Bad, t.o.MaxBadSteps, t.o.metrics())
-	}
-	return nil
-}
-
 // take fills in the losses; Loss stays nil when it is not finite.
-func (l *stepLine) take(s losses, g global, weights [modes]float64, beta float64) {
+func (l *stepLine) take(s losses, g global, weights [modes]float64, blend objective.Blend) {
 	var loss, text, teacher float64
 	parts := [modes]**float64{&l.LossInference, &l.LossTraining}
 	for m := range modes {
 		if g.examples[m] == 0 {
 			continue
 		}
-		of := s.text[m] + beta*s.teacher[m]
+		of := blend.Of(s.text[m], s.teacher[m])
 		*parts[m] = finite(of)
 		loss += weights[m] * of
 		text += weights[m] * s.text[m]
@@ -198,26 +221,43 @@ func finite(x float64) *float64 {
 }
 
 // readHeldOut writes the losses on the held-out prompts, of both modes whatever the stage weighs.
-func (t *trainer) readHeldOut(e epoch, end string, step int) error {
-	line := heldOutLine{Step: step, Epoch: e.number, Stage: e.stage.Name, End: end, HeldOut: map[string]heldOutLoss{}}
+func (t *trainer) readHeldOut(ctx context.Context, e epoch, end string, step int) error {
+	line := heldOutLine{Step: step, Epoch: e.number, Stage: e.stage.Name, End: end}
 	if end == "start" {
 		line.Epoch = 0
 	}
-	examples, g := collect(t.corpus.held, flags{true, true})
+	var err error
+	if line.HeldOut, err = t.heldOut(ctx, e.stage); err != nil {
+		return err
+	}
+	if err := t.journal.write(line); err != nil {
+		return err
+	}
+	return t.writeSamples(line)
+}
+
+// heldOut reads the held-out prompts: the losses of both modes, weights 1, as a stage blends their parts.
+func (t *trainer) heldOut(ctx context.Context, s curriculum.Stage) (map[string]heldOutLoss, error) {
+	if err := t.readHeldOutPrompts(ctx); err != nil {
+		return nil, err
+	}
+	examples, g := collect(t.held, flags{true, true})
+	blend := t.o.blend(s)
+	out := map[string]heldOutLoss{}
 	var sums losses
-	for _, m := range cut(examples, g, t.o, [modes]float64{1, 1}, 1) {
+	for _, m := range cut(examples, g, t.o, [modes]float64{1, 1}, blend) {
 		reports, err := t.forward.Call(m.inputs()...)
 		if err != nil {
-			return fmt.Errorf("reading the held-out prompts: %w", err)
+			return nil, fmt.Errorf("reading the held-out prompts: %w", err)
 		}
 		sums.add(m, g, t.o.Normalize, reports[0], reports[1])
 	}
 	for m := range modes {
 		if g.examples[m] > 0 && finite(sums.text[m]) != nil && finite(sums.teacher[m]) != nil {
-			line.HeldOut[modeNames[m]] = heldOutLoss{Loss: sums.text[m] + t.o.Beta*sums.teacher[m], SFT: sums.text[m], KL: sums.teacher[m], Examples: g.examples[m]}
+			out[modeNames[m]] = heldOutLoss{Loss: blend.Of(sums.text[m], sums.teacher[m]), SFT: sums.text[m], KL: sums.teacher[m], Examples: g.examples[m]}
 		}
 	}
-	return t.journal.write(line)
+	return out, nil
 }
 
 // due reports whether a checkpoint inside an epoch should be made now.
@@ -230,8 +270,8 @@ func (t *trainer) due() bool {
 
 // checkpoint saves all that is needed to go on; the metrics so far are on the disk before it.
 func (t *trainer) checkpoint() error {
-	if err := t.journal.f.Sync(); err != nil {
-		return fmt.Errorf("writing metrics: %w", err)
+	if err := t.syncWatch(); err != nil {
+		return err
 	}
 	t.saved = time.Now()
 	return t.learner.Save(t.o.checkpoints(), t.state, t.o.KeepLast)
@@ -245,21 +285,38 @@ func (t *trainer) stop() error {
 	return fmt.Errorf("%w after step %d of %d; the same command goes on from there", ErrStopped, t.state.Step, t.total)
 }
 
-// saveModel writes a Hugging Face directory that appears whole or not at all.
+// saveModel writes a Hugging Face directory that appears whole or not at all, with what the metrics say so far.
 func (t *trainer) saveModel(dir string) error {
-	tmp := dir + ".tmp"
-	for _, path := range []string{tmp, dir} {
-		if err := os.RemoveAll(path); err != nil {
-			return fmt.Errorf("saving a model: %w", err)
+	c := card.Card{About: t.o.About, Settings: t.o.Settings, Metrics: t.o.metrics(), Digest: t.id.Digest}
+	for _, d := range t.sets {
+		if d != nil {
+			c.Sets = append(c.Sets, card.SetOf(d))
 		}
 	}
-	if err := loop.SaveModel(t.learner.Store(), t.config, tmp, t.dtype, t.o.Target, t.format); err != nil {
+	if t.o.SaveAdapter {
+		c.Adapter = t.o.LoRA.Rank
+	}
+	var err error
+	if t.result.Card, err = c.Markdown(); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, dir); err != nil {
-		return fmt.Errorf("saving a model: %w", err)
+	return t.result.Save(dir)
+}
+
+// keepBest keeps the model if the last reading of the held-out prompts is among the best.
+func (t *trainer) keepBest() error {
+	if t.o.KeepBest == 0 {
+		return nil
 	}
-	return nil
+	readings, _, err := card.Readings(t.o.metrics())
+	if err != nil {
+		return err
+	}
+	if len(readings) == 0 || readings[len(readings)-1].Step != t.state.Step {
+		return nil // no held-out prompt has an example, or its loss is not finite
+	}
+	losses := readings[len(readings)-1].Losses()
+	return best.Keep(t.o.best(), t.o.KeepBest, best.Record{Step: t.state.Step, Loss: best.Mean(losses), Losses: losses}, t.saveModel)
 }
 
 // finish saves the result and marks the training as finished.
@@ -267,7 +324,7 @@ func (t *trainer) finish() error {
 	if err := t.saveModel(t.o.model()); err != nil {
 		return err
 	}
-	b, err := json.Marshal(mark{t.state.Digest, t.total})
+	b, err := json.Marshal(mark{t.id.Digest, t.total, t.id.Items})
 	if err == nil {
 		err = loop.WriteSynced(t.o.done()+".tmp", append(b, '\n'))
 	}

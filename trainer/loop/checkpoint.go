@@ -16,6 +16,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/profuser/profuser/models/safetensors"
+	"github.com/profuser/profuser/trainer/identity"
 )
 
 // State is where a training is: state.json of a checkpoint. The order of prompts follows from seed and epoch, so the
@@ -32,8 +33,11 @@ type State struct {
 	Position int `json:"position"`
 	// Bad is the number of batches that were not applied.
 	Bad int `json:"bad"`
-	// Digest stands for everything that the training depends on.
-	Digest string `json:"digest"`
+	// Digest stands for everything that the training depends on, Depends lists it, to say what differs.
+	Digest  string            `json:"digest"`
+	Depends map[string]string `json:"depends,omitempty"`
+	// Curriculum is what the curriculum has to remember, in its own JSON; most kinds remember nothing.
+	Curriculum json.RawMessage `json:"curriculum,omitempty"`
 	// Seconds is the time spent so far.
 	Seconds float64 `json:"seconds"`
 	// Files are the SHA-256 of the checkpoint's other files.
@@ -71,10 +75,12 @@ func (l *Learner) Save(folder string, state State, keep int) (err error) {
 	}()
 	state.Applied = l.step
 	state.Files = map[string]string{}
-	for name, values := range map[string]func(i int) []float32{
-		firstFile: func(i int) []float32 { return l.parameters[i].First }, secondFile: func(i int) []float32 { return l.parameters[i].Second }, weightsFile: nil,
-	} {
-		if state.Files[name], err = l.saveTensors(filepath.Join(tmp, name), values); err != nil {
+	for _, f := range l.files() {
+		path := filepath.Join(tmp, f.name)
+		if err := safetensors.WriteEach(path, f.outlines, f.values); err != nil {
+			return err
+		}
+		if state.Files[f.name], err = fileDigest(path); err != nil {
 			return err
 		}
 	}
@@ -98,30 +104,51 @@ func (l *Learner) Save(folder string, state State, keep int) (err error) {
 	return prune(folder, keep)
 }
 
-// saveTensors writes one value of each weight (nil: the weight itself) as float32 and returns the file's digest.
-func (l *Learner) saveTensors(path string, values func(i int) []float32) (string, error) {
-	var named []safetensors.Named
-	for i, name := range l.names {
-		n := safetensors.Named{Name: name, DType: safetensors.F32, Shape: l.weights[i].Shape().Dimensions}
-		if values != nil {
-			n.Data = values(i)
-		} else {
-			var err error
-			if n.Data, err = tensors.CopyFlatData[float32](l.weights[i]); err != nil {
-				return "", fmt.Errorf("reading weight %s: %w", name, err)
+// stored is one of a checkpoint's files: what it holds for each trained weight.
+type stored struct {
+	name     string
+	outlines []safetensors.Outline
+	values   func(i int) ([]float32, error)
+	set      func(i int, x []float32) error
+}
+
+// files are weights and moments: float32, or moments in their own type.
+func (l *Learner) files() []stored {
+	files := []stored{
+		{name: weightsFile, values: l.weightValues, set: l.setWeight},
+		{name: firstFile, values: func(i int) ([]float32, error) { return l.parameters[i].First.Values(), nil }, set: func(i int, x []float32) error { return l.parameters[i].First.Set(x) }},
+		{name: secondFile, values: func(i int) ([]float32, error) { return l.parameters[i].Second.Values(), nil }, set: func(i int, x []float32) error { return l.parameters[i].Second.Set(x) }},
+	}
+	for f := range files {
+		for i, name := range l.names {
+			o := safetensors.Outline{Name: name, DType: safetensors.F32, Shape: l.weights[i].Shape().Dimensions}
+			if files[f].name != weightsFile {
+				o.DType = l.parameters[i].First.DType()
 			}
+			files[f].outlines = append(files[f].outlines, o)
 		}
-		named = append(named, n)
 	}
-	if err := safetensors.Write(path, named); err != nil {
-		return "", err
+	return files
+}
+
+func (l *Learner) weightValues(i int) ([]float32, error) {
+	x, err := tensors.CopyFlatData[float32](l.weights[i])
+	if err != nil {
+		return nil, fmt.Errorf("reading weight %s: %w", l.names[i], err)
 	}
-	return fileDigest(path)
+	return x, nil
+}
+
+func (l *Learner) setWeight(i int, x []float32) error {
+	if err := tensors.MutableFlatData(l.weights[i], func(w []float32) { copy(w, x) }); err != nil {
+		return fmt.Errorf("setting weight %s: %w", l.names[i], err)
+	}
+	return nil
 }
 
 // Resume loads the newest whole checkpoint of a folder. A broken one is skipped with a warning; ok is false when there is
-// none. One of another digest is an error.
-func (l *Learner) Resume(folder, digest string, warn io.Writer) (state State, ok bool, err error) {
+// none. One of another training is an error that says what differs.
+func (l *Learner) Resume(folder string, id identity.Identity, warn io.Writer) (state State, ok bool, err error) {
 	names, err := checkpoints(folder)
 	if err != nil {
 		return state, false, err
@@ -129,15 +156,18 @@ func (l *Learner) Resume(folder, digest string, warn io.Writer) (state State, ok
 	for _, name := range slices.Backward(names) {
 		dir := filepath.Join(folder, name)
 		state, err := readState(dir)
-		if err == nil && state.Digest != digest {
-			return state, false, fmt.Errorf("checkpoint %s is of another configuration, model or dataset (digest %.12s, now %.12s): go back to that, choose another out, or start over with --resume never", dir, state.Digest, digest)
-		}
 		if err == nil {
-			err = l.load(dir)
+			if refused := id.Refuse("checkpoint "+dir, state.Digest, state.Depends); refused != nil {
+				return state, false, refused
+			}
+			err = l.check(dir)
 		}
 		if err != nil {
 			fmt.Fprintf(warn, "warning: skipping checkpoint %s: %v\n", dir, err)
 			continue
+		}
+		if err := l.load(dir); err != nil {
+			return state, false, fmt.Errorf("loading checkpoint %s: %w", dir, err)
 		}
 		l.step = state.Applied
 		return state, true, nil
@@ -167,31 +197,44 @@ func readState(dir string) (State, error) {
 	return s, nil
 }
 
-// load reads weights and moments: everything first, so that a fault changes nothing.
+// check compares the headers of a checkpoint's files with what the learner holds.
+func (l *Learner) check(dir string) error {
+	for _, file := range l.files() {
+		f, err := safetensors.Open(filepath.Join(dir, file.name))
+		if err != nil {
+			return err
+		}
+		for _, want := range file.outlines {
+			t, ok := f.Lookup(want.Name)
+			if !ok || t.DType != want.DType || !slices.Equal(t.Shape, want.Shape) {
+				return errors.Join(fmt.Errorf("%s has no %s %v of type %s", file.name, want.Name, want.Shape, want.DType), f.Close())
+			}
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load reads weights and moments, one tensor at a time. The files have been checked; a fault now is no fault of theirs.
 func (l *Learner) load(dir string) error {
-	read := map[string][][]float32{}
-	for _, file := range []string{weightsFile, firstFile, secondFile} {
-		f, err := safetensors.Open(filepath.Join(dir, file))
+	for _, file := range l.files() {
+		f, err := safetensors.Open(filepath.Join(dir, file.name))
 		if err != nil {
 			return err
 		}
 		for i, name := range l.names {
-			x, readErr := f.Float32(name)
-			if readErr == nil && len(x) != len(l.gradients[i]) {
-				readErr = fmt.Errorf("%s: %s has %d values, the model %d", file, name, len(x), len(l.gradients[i]))
+			var x []float32
+			if x, err = f.Float32(name); err == nil {
+				err = file.set(i, x)
 			}
-			err = errors.Join(err, readErr)
-			read[file] = append(read[file], x)
+			if err != nil {
+				return errors.Join(err, f.Close())
+			}
 		}
-		if err = errors.Join(err, f.Close()); err != nil {
+		if err := f.Close(); err != nil {
 			return err
-		}
-	}
-	for i := range l.names {
-		copy(l.parameters[i].First, read[firstFile][i])
-		copy(l.parameters[i].Second, read[secondFile][i])
-		if err := tensors.MutableFlatData(l.weights[i], func(w []float32) { copy(w, read[weightsFile][i]) }); err != nil {
-			return fmt.Errorf("setting weight %s: %w", l.names[i], err)
 		}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"sort"
 
 	"github.com/gomlx/compute"
@@ -17,8 +16,8 @@ import (
 	"github.com/profuser/profuser/trainer/optim"
 )
 
-// Build makes the graph of one micro-batch. It returns float32 values to report and the gradient of every weight by its
-// tensor name; a weight without one gets a gradient of zero.
+// Build makes the graph of one micro-batch. It returns float32 values to report and the gradient of every trainable weight
+// by its tensor name; a weight without one gets a gradient of zero.
 type Build func(scope *model.Scope, inputs []*graph.Node) (reports []*graph.Node, gradients map[string]*graph.Node)
 
 // Learner trains the weights of a store. It is not safe for concurrent use.
@@ -29,7 +28,10 @@ type Learner struct {
 	optimizer  optim.AdamW
 	backend    compute.Backend
 	store      *model.Store
-	exec       *model.Exec
+	devices    []*device
+	room       int // micro-batches under way at a time
+	synced     int // the step whose weights all devices have
+	sumThere   bool
 	names      []string
 	weights    []*tensors.Tensor
 	parameters []*optim.Parameter
@@ -38,15 +40,22 @@ type Learner struct {
 	step       int
 }
 
-// NewLearner prepares the training of all variables of a store on the backend of a configuration, as processor.Open takes it.
+// NewLearner prepares the training of a store's trainable variables on the backend of a configuration, as processor.Open takes it.
 func NewLearner(config string, store *model.Store, optimizer optim.AdamW, build Build) (*Learner, error) {
+	return NewLearnerOn(config, 1, store, optimizer, build)
+}
+
+// NewLearnerOn is NewLearner on the first devices of a backend that has several: micro-batches are dealt out to them.
+func NewLearnerOn(config string, devices int, store *model.Store, optimizer optim.AdamW, build Build) (*Learner, error) {
 	b, err := processor.Open(config)
 	if err != nil {
 		return nil, fmt.Errorf("opening trainer.backend: %w", err)
 	}
 	l := &Learner{optimizer: optimizer, backend: b, store: store}
 	for v := range store.IterVariables() {
-		l.names = append(l.names, decoder.TensorName(v.Path()))
+		if v.Trainable {
+			l.names = append(l.names, decoder.TensorName(v.Path()))
+		}
 	}
 	sort.Strings(l.names)
 	variables := make([]*model.Variable, len(l.names))
@@ -57,24 +66,25 @@ func NewLearner(config string, store *model.Store, optimizer optim.AdamW, build 
 			return nil, fmt.Errorf("preparing weight %s: %w", name, err)
 		}
 		l.weights = append(l.weights, value)
-		l.parameters = append(l.parameters, optim.NewParameter(name, value.Size(), value.Rank()))
+		l.parameters = append(l.parameters, optimizer.NewParameter(name, value.Size(), value.Rank()))
 		l.gradients = append(l.gradients, make([]float32, value.Size()))
 	}
-	l.exec, err = model.NewExec(b, store, func(scope *model.Scope, inputs []*graph.Node) []*graph.Node {
-		reports, gradients := build(scope, inputs)
-		for i, v := range variables {
-			gradient := gradients[l.names[i]]
-			if gradient == nil {
-				gradient = graph.Zeros(inputs[0].Graph(), v.Shape())
+	err = l.openDevices(devices, l.names, func(store *model.Store) (*model.Exec, error) {
+		return model.NewExec(b, store, func(scope *model.Scope, inputs []*graph.Node) []*graph.Node {
+			reports, gradients := build(scope, inputs)
+			for i, v := range variables {
+				gradient := gradients[l.names[i]]
+				if gradient == nil {
+					gradient = graph.Zeros(inputs[0].Graph(), v.Shape())
+				}
+				reports = append(reports, gradient)
 			}
-			reports = append(reports, gradient)
-		}
-		return reports
+			return reports
+		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("preparing the training graph: %w", err)
+		return nil, err
 	}
-	l.exec.SetMaxCache(-1) // trainer/batch bounds the shapes; the default limit of 32 is an error in the middle of a run
 	return l, nil
 }
 
@@ -87,62 +97,75 @@ func (l *Learner) Accumulate(inputs ...any) (reports [][]float32, err error) {
 	return all[0], nil
 }
 
-// AccumulateAll is Accumulate of several micro-batches, as many at a time as there are processors. Gradients are added in
+// AccumulateAll is Accumulate of several micro-batches, as many at a time as there are processors, or devices. Gradients are added in
 // the order of the micro-batches, so that the result does not depend on which is done first.
 func (l *Learner) AccumulateAll(batches [][]any) (reports [][][]float32, err error) {
 	type result struct {
 		out []*tensors.Tensor
 		err error
 	}
+	if err := l.sync(); err != nil {
+		return nil, fmt.Errorf("giving the devices the weights: %w", err)
+	}
 	results := make([]chan result, len(batches))
 	for i := range results {
 		results[i] = make(chan result, 1)
 	}
-	room := make(chan struct{}, runtime.GOMAXPROCS(0)) // results that are computed or wait
+	room := make(chan struct{}, l.room) // results that are computed or wait
 	go func() {
 		for i, inputs := range batches {
 			room <- struct{}{}
 			go func() {
-				out, err := call(l.exec, inputs)
+				out, err := l.run(i, inputs)
 				results[i] <- result{out, err}
 			}()
 		}
 	}()
-	for _, c := range results { // all of them, also after a fault: none may still run when this returns
+	for i, c := range results { // all of them, also after a fault: none may still run when this returns
 		r := <-c
 		if err == nil {
 			err = r.err
 		}
 		if err == nil {
 			var report [][]float32
-			report, err = l.add(r.out)
+			report, err = l.add(i, r.out)
 			reports = append(reports, report)
 		}
 		<-room
 	}
-	return reports, err
+	return reports, errors.Join(err, l.collect())
 }
 
-// add takes one graph's results: reports, then gradients.
-func (l *Learner) add(out []*tensors.Tensor) (reports [][]float32, err error) {
+// add takes the results of the graph of micro-batch number n: reports, then gradients.
+func (l *Learner) add(n int, out []*tensors.Tensor) (reports [][]float32, err error) {
 	count := len(out) - len(l.weights)
 	if reports, err = values(out[:count]); err != nil {
 		return nil, err
 	}
-	for i, t := range out[count:] {
+	if l.sumThere {
+		err = l.addThere(n%len(l.devices), out[count:])
+	} else {
+		err = l.addHere(out[count:])
+	}
+	for _, t := range out[:count] {
+		err = errors.Join(err, t.FinalizeAll())
+	}
+	return reports, err
+}
+
+// addHere adds gradients to the sums of the step under way, and frees them.
+func (l *Learner) addHere(gradients []*tensors.Tensor) (err error) {
+	for i, t := range gradients {
 		err = errors.Join(err, tensors.ConstFlatData(t, func(flat []float32) {
 			if !l.dirty {
 				copy(l.gradients[i], flat)
 				return
 			}
 			add(l.gradients[i], flat)
-		}))
+		}), t.FinalizeAll())
 	}
 	l.dirty = true
-	for _, t := range out {
-		err = errors.Join(err, t.FinalizeAll())
-	}
-	return reports, err
+	return err
 }
 
 func add(to, from []float32) {

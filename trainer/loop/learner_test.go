@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/identity"
 	"github.com/profuser/profuser/trainer/optim"
 )
 
@@ -57,7 +58,7 @@ func all(t testing.TB, l *Learner) [][]float32 {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, x, l.parameters[i].First, l.parameters[i].Second)
+		out = append(out, x, l.parameters[i].First.Values(), l.parameters[i].Second.Values())
 	}
 	return out
 }
@@ -111,7 +112,7 @@ func TestCheckpoints(t *testing.T) {
 	flip(t, filepath.Join(folder, CheckpointName(4), weightsFile))
 	var warnings bytes.Buffer
 	again := pulling(t)
-	state, ok, err := again.Resume(folder, "d", &warnings)
+	state, ok, err := again.Resume(folder, identity.Identity{Digest: "d"}, &warnings)
 	if err != nil || !ok || state.Step != 3 || again.Step() != 3 {
 		t.Fatalf("state %+v, %v, %v", state, ok, err)
 	}
@@ -121,10 +122,10 @@ func TestCheckpoints(t *testing.T) {
 	if got := warnings.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "warning: skipping checkpoint") || !strings.Contains(got, "damaged") {
 		t.Errorf("warnings %q", got)
 	}
-	if _, _, err := again.Resume(folder, "other", &warnings); err == nil || !strings.Contains(err.Error(), "--resume never") {
+	if _, _, err := again.Resume(folder, identity.Identity{Digest: "other"}, &warnings); err == nil || !strings.Contains(err.Error(), "--resume never") {
 		t.Errorf("another digest: %v", err)
 	}
-	if _, ok, err := again.Resume(filepath.Join(folder, "none"), "d", &warnings); ok || err != nil {
+	if _, ok, err := again.Resume(filepath.Join(folder, "none"), identity.Identity{Digest: "d"}, &warnings); ok || err != nil {
 		t.Errorf("an absent folder: %v, %v", ok, err)
 	}
 }

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -37,14 +38,51 @@ func Trainable(c decoder.Config) error {
 	return fmt.Errorf("architecture %s cannot be trained, only read; %s can", c.Architecture, strings.Join(known, ", "))
 }
 
-// NewNetwork runs tokens [B, S] forward on the graph's backend.
+// Precisions of a training's products.
+const (
+	// Float32 computes them as the weights are stored.
+	Float32 = "float32"
+	// BFloat16 computes them in bfloat16, see decoder.Compute.
+	BFloat16 = "bfloat16"
+)
+
+// Computing is a configuration whose graphs are computed in a precision, and with gradient checkpointing if recompute is
+// true, on the backend of a configuration string.
+func Computing(c decoder.Config, backend, precision string, recompute bool) (decoder.Config, error) {
+	switch precision {
+	case "", Float32:
+	case BFloat16:
+		if !strings.HasPrefix(backend, "xla") {
+			return c, errors.New("trainer.precision: bfloat16 needs an XLA backend (trainer.backend: xla:/path/to/plugin.so); on the Go backend it would be slower than float32 and take as much memory")
+		}
+		c.Compute.BFloat16 = true
+	default:
+		return c, fmt.Errorf("trainer.precision: %q; float32 and bfloat16 are known", precision)
+	}
+	c.Compute.Recompute = recompute
+	return c, nil
+}
+
+// NewNetwork runs tokens [B, S] forward on the graph's backend, computed as c.Compute says. Tokens [3, B, S] are packed
+// rows: tokens, positions and blocks, as reverse.NewPacked takes them; blocks count from 1, since decoder.Tree's block 0
+// would be a text that all see.
 func NewNetwork(scope *model.Scope, c decoder.Config, tokens *graph.Node) Network {
-	if reverse.Supports(c) && tokens.Graph().Backend().Name() == "Go Backend" {
+	tokens, positions, blocks := reverse.Unstack(tokens)
+	if reverse.Supports(c) && !c.Compute.BFloat16 && tokens.Graph().Backend().Name() == decoder.GoBackend {
+		if blocks != nil {
+			return taped{reverse.NewPacked(scope, c, tokens, positions, blocks)}
+		}
 		return taped{reverse.New(scope, c, tokens)}
 	}
 	m := decoder.New(c)
 	d := tokens.Shape().Dimensions
-	return &differentiated{scope: scope, m: m, c: c, hidden: graph.Reshape(m.Hidden(scope, tokens), d[0]*d[1], c.Dim)}
+	var hidden *graph.Node
+	if blocks != nil {
+		hidden = m.Tree(scope, tokens, positions, blocks)
+	} else {
+		hidden = m.Hidden(scope, tokens)
+	}
+	return &differentiated{scope: scope, m: m, c: c, hidden: graph.Reshape(hidden, d[0]*d[1], c.Dim)}
 }
 
 type taped struct{ tape *reverse.Tape }
@@ -89,7 +127,7 @@ func (n *differentiated) Gradients() map[string]*graph.Node {
 	var names []string
 	var weights []*graph.Node
 	for v := range n.scope.Store().IterVariables() {
-		if v.InUseByGraph(n.hidden.Graph()) {
+		if v.Trainable && v.InUseByGraph(n.hidden.Graph()) {
 			names = append(names, decoder.TensorName(v.Path()))
 			weights = append(weights, v.NodeValue(n.hidden.Graph()))
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/lora"
 	"github.com/profuser/profuser/trainer/optim"
 	"github.com/profuser/profuser/trainer/trainertest"
 )
@@ -40,11 +41,34 @@ func rewarding(t testing.TB) (decoder.Config, *model.Store) {
 	return c, store
 }
 
-// TestNetworks compares both implementations with two heads on overlapping positions.
+// TestNetworks compares both implementations with two heads on overlapping positions, of all weights and of adapters.
 func TestNetworks(t *testing.T) {
+	t.Run("all", func(t *testing.T) { compareNetworks(t, func(decoder.Config, *model.Store) {}) })
+	t.Run("adapters", func(t *testing.T) {
+		compareNetworks(t, func(c decoder.Config, store *model.Store) {
+			if _, err := lora.Add(store, c, lora.Options{Rank: 3, Alpha: 5, Targets: []string{"q_proj", "v_proj", "o_proj", "up_proj", "down_proj"}}, 1); err != nil {
+				t.Fatal(err)
+			}
+			random := rand.New(rand.NewPCG(3, 4))
+			for v := range store.IterVariables() {
+				if strings.Contains(v.Path(), "lora_B") {
+					tensors.MustMutableFlatData(v.MustValue(), func(x []float32) {
+						for i := range x {
+							x[i] = float32(0.1 * random.NormFloat64())
+						}
+					})
+				}
+			}
+		})
+	})
+}
+
+func compareNetworks(t *testing.T, prepare func(c decoder.Config, store *model.Store)) {
+	t.Helper()
 	var results, gradients [2][][]float32
 	for i := range results {
 		c, store := rewarding(t)
+		prepare(c, store)
 		l, err := NewLearner("", store, optim.Default(), func(scope *model.Scope, in []*graph.Node) ([]*graph.Node, map[string]*graph.Node) {
 			n := NewNetwork(scope, c, in[0])
 			if _, ok := n.(taped); !ok {

@@ -5,14 +5,14 @@ import (
 	"math"
 )
 
-// Parameter is one weight with its optimizer state. All slices have the weight's length.
+// Parameter is one weight with its optimizer state. Both moments have the weight's length and one type.
 type Parameter struct {
 	// Name is the tensor's name.
 	Name string
 	// Decay is true for weights that decay: matrices, not norms and biases.
 	Decay bool
 	// First and Second are the moments.
-	First, Second []float32
+	First, Second Moment
 }
 
 // AdamW is the optimizer's constants.
@@ -27,16 +27,18 @@ type AdamW struct {
 	WeightDecay float64
 	// Clip is the largest global gradient norm; 0 means no clipping. Default 1.
 	Clip float64
+	// Moments is the type of the moments, Float32 or BFloat16. Default Float32.
+	Moments string
 }
 
 // Default is the optimizer of spec/objective.md: AdamW (0.9, 0.95), weight decay 0.1, clip 1.
 func Default() AdamW {
-	return AdamW{Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, WeightDecay: 0.1, Clip: 1}
+	return AdamW{Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, WeightDecay: 0.1, Clip: 1, Moments: Float32}
 }
 
 // NewParameter makes the zero state of a weight with n values. Weights of rank one (norms, biases) do not decay.
-func NewParameter(name string, n, rank int) *Parameter {
-	return &Parameter{Name: name, Decay: rank > 1, First: make([]float32, n), Second: make([]float32, n)}
+func (a AdamW) NewParameter(name string, n, rank int) *Parameter {
+	return &Parameter{Name: name, Decay: rank > 1, First: newMoment(n, a.Moments), Second: newMoment(n, a.Moments)}
 }
 
 // Norm is the Euclidean norm over all gradients, times scale, summed in float64; it is NaN or infinite when a gradient is.
@@ -77,8 +79,8 @@ func (a AdamW) ClipFactor(norm float64) float64 {
 // Source: Loshchilov and Hutter 2019 (arXiv 1711.05101), algorithm 2, with the decay scaled by lr as in PyTorch.
 func (a AdamW) Update(p *Parameter, weight, gradient []float32, step int, rate, scale float64) error {
 	n := len(weight)
-	if len(gradient) != n || len(p.First) != n || len(p.Second) != n {
-		return fmt.Errorf("updating %s: %d weights, %d gradients, %d and %d moments", p.Name, n, len(gradient), len(p.First), len(p.Second))
+	if len(gradient) != n || p.First.Len() != n || p.Second.Len() != n {
+		return fmt.Errorf("updating %s: %d weights, %d gradients, %d and %d moments", p.Name, n, len(gradient), p.First.Len(), p.Second.Len())
 	}
 	decay := 0.0
 	if p.Decay {
@@ -92,15 +94,16 @@ func (a AdamW) Update(p *Parameter, weight, gradient []float32, step int, rate, 
 		size     = float32(rate * rootBias / (1 - math.Pow(a.Beta1, float64(step))))
 		epsilon  = float32(a.Epsilon * rootBias)
 		keep     = float32(1 - rate*decay)
-		first    = p.First[:n]
-		second   = p.Second[:n]
 	)
-	for i, g := range gradient[:n] {
-		g *= s
-		m := b1*first[i] + c1*g
-		v := b2*second[i] + c2*g*g
-		first[i], second[i] = m, v
-		weight[i] = keep*weight[i] - size*m/(float32(math.Sqrt(float64(v)))+epsilon)
-	}
-	return nil
+	return p.each(func(from, to int, first, second []float32) {
+		w, g := weight[from:to], gradient[from:to]
+		first, second = first[:len(g)], second[:len(g)]
+		for i, g := range g {
+			g *= s
+			m := b1*first[i] + c1*g
+			v := b2*second[i] + c2*g*g
+			first[i], second[i] = m, v
+			w[i] = keep*w[i] - size*m/(float32(math.Sqrt(float64(v)))+epsilon)
+		}
+	})
 }

@@ -11,7 +11,7 @@ func TestUpdateAgainstFloat64(t *testing.T) {
 	for _, decay := range []bool{false, true} {
 		a := Default()
 		const n, rate, scale = 40, 1e-2, 0.5
-		p := NewParameter("w", n, 1)
+		p := a.NewParameter("w", n, 1)
 		p.Decay = decay
 		r := rand.New(rand.NewPCG(1, 1))
 		w := make([]float32, n)
@@ -46,10 +46,10 @@ func TestUpdateAgainstFloat64(t *testing.T) {
 }
 
 func TestUpdateLengths(t *testing.T) {
-	if err := Default().Update(NewParameter("w", 3, 2), make([]float32, 3), make([]float32, 2), 1, 1, 1); err == nil {
+	if err := Default().Update(Default().NewParameter("w", 3, 2), make([]float32, 3), make([]float32, 2), 1, 1, 1); err == nil {
 		t.Error("two gradients for three weights are accepted")
 	}
-	if NewParameter("norm", 3, 1).Decay || !NewParameter("matrix", 3, 2).Decay {
+	if Default().NewParameter("norm", 3, 1).Decay || !Default().NewParameter("matrix", 3, 2).Decay {
 		t.Error("matrices decay, norms do not")
 	}
 }

@@ -55,7 +55,7 @@ func Conversations(ctx context.Context, o Options) error {
 	if err := o.run(ctx, learner, lengths, next, describe); err != nil {
 		return err
 	}
-	if err := loop.SaveModel(store, config, o.Out, o.DType, o.tokenizerDir(), format); err != nil || len(o.HeldOut) == 0 {
+	if err := o.save(store, config, format); err != nil || len(o.HeldOut) == 0 {
 		return err
 	}
 	return o.heldOutConversations(learner, config, format)

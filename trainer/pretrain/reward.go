@@ -68,7 +68,7 @@ func Reward(ctx context.Context, o Options) error {
 	if err := o.runPairs(ctx, learner, pairs); err != nil {
 		return err
 	}
-	if err := loop.SaveModel(store, config, o.Out, o.DType, o.tokenizerDir(), format); err != nil || len(o.HeldOut) == 0 {
+	if err := o.save(store, config, format); err != nil || len(o.HeldOut) == 0 {
 		return err
 	}
 	return o.heldOutPairs(learner, config, format)

@@ -6,9 +6,14 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/models/decoder"
 	"github.com/profuser/profuser/trainer/batch"
 	"github.com/profuser/profuser/trainer/loop"
 	"github.com/profuser/profuser/trainer/optim"
+	"github.com/profuser/profuser/trainer/result"
 )
 
 // step is one batch: its tensors, the number that sums are divided by, and its tokens without padding.
@@ -54,6 +59,12 @@ func (o *Options) run(ctx context.Context, l *loop.Learner, lengths []int, next 
 	}
 	progress.Finish()
 	return nil
+}
+
+// save writes the trained model.
+func (o *Options) save(store *model.Store, config decoder.Config, format *chat.Format) error {
+	m := result.Model{Store: store, Config: config, DType: o.DType, Base: o.tokenizerDir(), Format: format}
+	return m.Write(o.Out)
 }
 
 // steps is the number of optimizer steps that the options ask for, from the mean number of tokens of a batch.

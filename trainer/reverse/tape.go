@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/models/decoder/lowrank"
 )
 
 // back maps the gradient at an operation's result to that at its input, recording the weights' on the way.
@@ -31,7 +32,9 @@ type Tape struct {
 	embedding string
 
 	tables    tables
+	packing   *packing // nil: one text a row
 	transpose map[*Node]*Node
+	effective map[string]*Node // weights with their low-rank additions
 }
 
 // architecture is what the tape needs to know of one kind of decoder.
@@ -59,12 +62,16 @@ func Architectures() []string { return slices.Sorted(maps.Keys(architectures)) }
 
 // New runs tokens [B, S] int32 forward. It panics on an architecture that Supports refuses.
 func New(scope *model.Scope, c decoder.Config, tokens *Node) *Tape {
+	return build(scope, c, tokens, nil)
+}
+
+func build(scope *model.Scope, c decoder.Config, tokens *Node, packed *packing) *Tape {
 	a, ok := architectures[c.Architecture]
 	if !ok {
 		panic(fmt.Sprintf("no backward pass for architecture %s", c.Architecture))
 	}
 	d := tokens.Shape().Dimensions
-	t := &Tape{c: c, scope: scope, g: tokens.Graph(), b: d[0], s: d[1], norm: a.norm, embedding: a.embedding, gradients: map[string]*Node{}, transpose: map[*Node]*Node{}, tables: tables{masks: map[string]*Node{}}}
+	t := &Tape{c: c, scope: scope, g: tokens.Graph(), b: d[0], s: d[1], norm: a.norm, embedding: a.embedding, gradients: map[string]*Node{}, transpose: map[*Node]*Node{}, effective: map[string]*Node{}, tables: tables{masks: map[string]*Node{}}, packing: packed}
 	rows := Reshape(tokens, t.b*t.s, 1)
 	x := Gather(t.weight(a.embedding), rows)
 	t.push(func(d *Node) *Node {
@@ -73,7 +80,7 @@ func New(scope *model.Scope, c decoder.Config, tokens *Node) *Tape {
 	})
 	for l := range c.Layers {
 		y, undo := a.block(t, x, l)
-		t.push(undo)
+		t.push(t.again(a, x, l, undo))
 		x = y
 	}
 	y, undo := t.normalize(x, a.center)
@@ -82,27 +89,69 @@ func New(scope *model.Scope, c decoder.Config, tokens *Node) *Tape {
 	return t
 }
 
+// again is a block's way back. With Compute.Recompute it computes the block anew when the gradient has arrived, from its
+// input alone, so that nothing of the first time is kept.
+func (t *Tape) again(a architecture, x *Node, layer int, undo back) back {
+	if !t.c.Compute.Recompute {
+		return undo
+	}
+	return func(d *Node) *Node {
+		_, undo := a.block(t, SchedulingBarrier(x, d), layer)
+		return undo(d)
+	}
+}
+
 func (t *Tape) push(b back) { t.backs = append(t.backs, b) }
 
-// weight is a variable's value.
+// weight is a variable's value, with its low-rank addition if the store has one.
 func (t *Tape) weight(name string) *Node {
+	if w := t.effective[name]; w != nil {
+		return w
+	}
+	w := t.variable(name).NodeValue(t.g)
+	if low := lowrank.Of(t.scope.Store(), t.g, lowrank.Module(name)); low != nil {
+		w = low.Added(w)
+		t.effective[name] = w
+	}
+	return w
+}
+
+func (t *Tape) variable(name string) *model.Variable {
 	v := t.scope.Store().GetVariable(decoder.Path(name))
 	if v == nil {
 		panic("weight " + name + " is not in the store")
 	}
-	return v.NodeValue(t.g)
+	return v
 }
 
-// record adds to a weight's gradient.
+// record adds to a weight's gradient; a frozen one has none.
 func (t *Tape) record(name string, gradient *Node) {
+	if !t.variable(name).Trainable {
+		return
+	}
 	if before := t.gradients[name]; before != nil {
 		gradient = Add(before, gradient)
 	}
 	t.gradients[name] = gradient
 }
 
+// recordProduct records the gradient of a matrix, which is dᵀ·x times row, the whole, or those of its low-rank factors.
+func (t *Tape) recordProduct(name string, whole, d, x, row *Node) {
+	module := lowrank.Module(name)
+	if low := lowrank.Of(t.scope.Store(), t.g, module); low != nil {
+		nameA, nameB := lowrank.Names(module)
+		a, b := low.Back(d, x, row)
+		t.record(nameA, a)
+		t.record(nameB, b)
+	}
+	t.record(name, whole)
+}
+
 // scatter adds rows' gradients [T, D] to the rows of an embedding's.
 func (t *Tape) scatter(name string, rows, d *Node) {
+	if !t.variable(name).Trainable {
+		return
+	}
 	before := t.gradients[name]
 	if before == nil {
 		before = Zeros(t.g, t.weight(name).Shape())
@@ -139,7 +188,7 @@ func (r *Rows) Head(name string) (out *Node, backward func(gradient *Node)) {
 	out, undoLinear := t.linear(r.value, scaled)
 	return out, func(gradient *Node) {
 		d, dw := undoLinear(gradient)
-		undo(dw)
+		undo(dw, gradient, r.value)
 		if t.atHidden == nil {
 			t.atHidden = Zeros(t.g, t.hidden.Shape())
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/profuser/profuser/models/safetensors"
+	"github.com/profuser/profuser/trainer/folder"
 	"github.com/profuser/profuser/trainer/merge/recipe"
 )
 
@@ -65,23 +66,23 @@ func Merge(ctx context.Context, o Options) error {
 	if o.Chunk <= 0 {
 		o.Chunk = 1 << 16
 	}
-	folder, err := newFolder(o.Out)
+	out, err := folder.New(o.Out)
 	if err != nil {
 		return err
 	}
-	defer folder.close()
+	defer out.Close()
 	start := time.Now()
-	report, err := write(ctx, p, o, folder.partial, shards)
+	report, err := write(ctx, p, o, out.Path(), shards)
 	if err != nil {
 		return err
 	}
-	if err := p.files(folder.partial, raw, report); err != nil {
+	if err := p.files(out.Path(), raw, report); err != nil {
 		return err
 	}
 	if err := report.commit(); err != nil {
 		return err
 	}
-	if err := folder.finish(); err != nil {
+	if err := out.Finish(); err != nil {
 		return err
 	}
 	seconds := time.Since(start).Seconds()

@@ -3,79 +3,13 @@ package stream
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
+
+	"github.com/profuser/profuser/trainer/folder"
 )
-
-// companions are the files of a model directory that go with the base's configuration.
-var companions = []string{
-	"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-	"merges.txt", "vocab.txt", "tiktoken.model", "qwen.tiktoken", "chat_template.jinja", "chat_template.json", "generation_config.json",
-}
-
-// folder is a result under way: a folder beside the final one, locked against a second merge.
-type folder struct {
-	final, partial string
-	lock           *os.File
-}
-
-// newFolder makes the folder beside, empty; what a killed merge left there is removed.
-func newFolder(final string) (f *folder, err error) {
-	if final == "" {
-		return nil, errors.New("--out is missing: name the folder to make")
-	}
-	final = filepath.Clean(final)
-	if info, err := os.Stat(final); err == nil && !info.IsDir() {
-		return nil, fmt.Errorf("--out %s is a file: name a folder that is not there yet", final)
-	}
-	if entries, err := os.ReadDir(final); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("%s is there and not empty: remove it, or name another --out", final)
-	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("--out %s: %w", final, err)
-	}
-	f = &folder{final: final, partial: final + ".partial"}
-	if err := os.MkdirAll(f.partial, 0o755); err != nil {
-		return nil, fmt.Errorf("--out %s: %w", final, err)
-	}
-	if f.lock, err = os.Open(f.partial); err != nil {
-		return nil, fmt.Errorf("--out %s: %w", final, err)
-	}
-	if err := syscall.Flock(int(f.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("another merge is writing to %s", f.partial), f.lock.Close())
-	}
-	entries, err := os.ReadDir(f.partial)
-	for _, e := range entries {
-		err = errors.Join(err, os.RemoveAll(filepath.Join(f.partial, e.Name())))
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("removing what a broken merge left: %w", err), f.lock.Close())
-	}
-	return f, nil
-}
-
-// finish gives the folder its name.
-func (f *folder) finish() error {
-	if err := os.Remove(f.final); err != nil && !errors.Is(err, os.ErrNotExist) { // an empty folder; rename replaces none
-		return fmt.Errorf("finishing %s: %w", f.final, err)
-	}
-	if err := os.Rename(f.partial, f.final); err != nil {
-		return fmt.Errorf("finishing %s: %w", f.final, err)
-	}
-	f.partial = ""
-	return nil
-}
-
-// close removes what was not finished.
-func (f *folder) close() {
-	if f.partial != "" {
-		_ = os.RemoveAll(f.partial) // the error of the merge says more
-	}
-	_ = f.lock.Close()
-}
 
 // files writes everything besides the weights: configuration, tokenizer, the merge file and the report.
 func (p *plan) files(dir string, mergeFile []byte, w written) error {
@@ -92,14 +26,8 @@ func (p *plan) files(dir string, mergeFile []byte, w written) error {
 		report.Write(append(line, '\n'))
 	}
 	out := map[string][]byte{"config.json": config, "mergekit_config.yml": mergeFile, reportFile: report.Bytes()}
-	for _, name := range companions {
-		b, err := os.ReadFile(filepath.Join(p.donor.dir, name))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		} else if err != nil {
-			return fmt.Errorf("copying from model %s: %w", p.donor.path, err)
-		}
-		out[name] = b
+	if err := folder.CopyCompanions(dir, p.donor.dir); err != nil {
+		return err
 	}
 	for name, b := range out {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
