@@ -55,7 +55,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	return o.write(ctx, store, model, scores, len(items), out)
+	return o.write(ctx, store, model, scores, items, out)
 }
 
 // header is that of both datasets; its digest is of everything that the scores depend on.

@@ -18,14 +18,10 @@ import (
 )
 
 // write writes the results beside the datasets and prints the table.
-func (o Options) write(ctx context.Context, store dataset.Store, m inflight.Model, scores []schemas.BenchmarkScore, items int, out io.Writer) error {
-	requests, err := Requests(o)
-	if err != nil {
-		return err
-	}
+func (o Options) write(ctx context.Context, store dataset.Store, m inflight.Model, scores []schemas.BenchmarkScore, items []schemas.BenchmarkItem, out io.Writer) error {
 	asked := map[string]int{}
-	for _, r := range requests {
-		asked[r.Subject]++
+	for _, i := range items {
+		asked[i.Subject]++
 	}
 	s := Summarize(o, m.Name, scores, asked)
 	summary, err := json.MarshalIndent(s, "", "  ")
@@ -52,7 +48,7 @@ func (o Options) write(ctx context.Context, store dataset.Store, m inflight.Mode
 			return err
 		}
 	}
-	fmt.Fprintf(out, "%s\n%d of %d items have a score. %s has %s.\n", table.String(), len(scores), items, o.Out, strings.Join(slices.Sorted(maps.Keys(files)), ", "))
+	fmt.Fprintf(out, "%s\n%d of %d items have a score. %s has %s.\n", table.String(), len(scores), len(items), o.Out, strings.Join(slices.Sorted(maps.Keys(files)), ", "))
 	return nil
 }
 
