@@ -42,7 +42,7 @@ func (r *Run) fuse(ctx context.Context) error {
 		Footer:    dataset.Footer{ConfigDigest: h.ConfigDigest, TargetTokenizer: h.TargetTokenizer, ChatTemplate: h.ChatTemplate, CreatedBy: createdBy},
 		Method:    r.method(),
 		Alignment: r.alignment(h.ConfigDigest),
-		Average:   r.average(), Measure: c.Advantage.CrossEntropy, KeepAll: c.Fuse.Keep == "all", DropTargetWins: c.Fuse.TargetWins == "drop",
+		Average:   r.average(), Measure: c.Advantage.CrossEntropy, Chunks: c.Fuse.Chunks, KeepAll: c.Fuse.Keep == "all", DropTargetWins: c.Fuse.TargetWins == "drop",
 	}
 	for _, name := range r.competitors() {
 		source := fuse.Source{

@@ -46,6 +46,10 @@ func validExample() *FusionExample {
 	}
 }
 
+func validChunked() *ChunkedExample {
+	return &ChunkedExample{FusionExample: *validExample(), ChunkEnds: []int32{2, 3}, ChunkLogProbs: []float32{-2, 0}}
+}
+
 func validEvaluation() *Evaluation {
 	return &Evaluation{ID: validPrompt().ID, Model: "fused", Skill: "sums", Text: "4", Answer: "4", Correct: true, Nats: 1, Bytes: 5}
 }
@@ -69,7 +73,7 @@ func change[T any](valid func() *T, f func(r *T)) row {
 
 func TestValidRows(t *testing.T) {
 	seen := map[string]bool{}
-	for _, r := range []row{validPrompt(), validGeneration(), validReading(), &Reward{ID: validPrompt().ID, Source: "sage", Score: -3}, validVerdict(), validSelection(), validExample(), validEvaluation(), validReject()} {
+	for _, r := range []row{validPrompt(), validGeneration(), validReading(), &Reward{ID: validPrompt().ID, Source: "sage", Score: -3}, validVerdict(), validSelection(), validExample(), validChunked(), validEvaluation(), validReject()} {
 		seen[r.Schema()] = true
 		if err := r.Validate(); err != nil {
 			t.Errorf("%s: %v", r.Schema(), err)
@@ -115,6 +119,13 @@ func TestFaults(t *testing.T) {
 		{"bytes", change(validReading, func(r *TeacherForcing) { r.Bytes = 0 })},
 		{"score", &Reward{ID: validPrompt().ID, Source: "sage", Score: math.Inf(1)}},
 		{"sample", &Reward{ID: validPrompt().ID, Source: "sage", Sample: -1}},
+		{"chunk_logprobs", change(validChunked, func(e *ChunkedExample) { e.ChunkLogProbs = e.ChunkLogProbs[:1] })},
+		{"chunk_ends[1]", change(validChunked, func(e *ChunkedExample) { e.ChunkEnds[1] = 2 })},
+		{"chunk_ends[1]", change(validChunked, func(e *ChunkedExample) { e.ChunkEnds[1] = 4 })},
+		{"chunk_ends[0]", change(validChunked, func(e *ChunkedExample) { e.ChunkEnds[0] = 0 })},
+		{"chunk_ends[0]", change(validChunked, func(e *ChunkedExample) { e.ChunkEnds, e.ChunkLogProbs = e.ChunkEnds[:1], e.ChunkLogProbs[:1] })},
+		{"chunk_logprobs[1]", change(validChunked, func(e *ChunkedExample) { e.ChunkLogProbs[1] = 0.5 })},
+		{"status[0]", change(validChunked, func(e *ChunkedExample) { e.Status[0] = 9 })},
 		{"winner", change(validVerdict, func(v *Verdict) { v.Winner = "A" })},
 		{"second", change(validVerdict, func(v *Verdict) { v.Second = v.First })},
 		{"second_sample", change(validVerdict, func(v *Verdict) { v.SecondSample = -1 })},

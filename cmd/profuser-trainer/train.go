@@ -14,6 +14,7 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/trainer/card"
 	"github.com/profuser/profuser/trainer/curriculum"
 	"github.com/profuser/profuser/trainer/fusing"
@@ -103,7 +104,7 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 	if !ok || target.Path == "" {
 		return fusing.Options{}, errors.New("target.model: only a model with a path can be trained")
 	}
-	stages, err := curriculum.Plan(c.Curriculum.Kind, c.Curriculum.Epochs)
+	stages, err := c.Curriculum.Plan()
 	if err != nil {
 		return fusing.Options{}, err
 	}
@@ -113,13 +114,24 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 	}
 	optimizer := optim.Default()
 	optimizer.WeightDecay, optimizer.Clip, optimizer.Moments = c.Trainer.WeightDecay, c.Trainer.Clip, c.Trainer.Moments
+	var lambda *float64
+	if l := float64(c.Objective.Lambda); c.Objective.Lambda != config.None {
+		lambda = &l
+	}
+	status := c.Objective.StatusWeights
+	teaching := objective.Teaching{Kind: c.Objective.Kind, Divergence: c.Objective.Divergence, Rest: c.Objective.Rest, Temperature: c.Objective.Temperature}
+	if teaching.Kind == objective.ALM {
+		teaching.Temperature = c.Objective.ChunkTemperature
+	}
 	return fusing.Options{
 		Store: store, Out: c.Out, Target: target.Path,
 		Format:       chat.Options{ChatTemplate: target.ChatTemplate, EndOfTurn: target.EndOfTurn, BOS: target.BOS},
-		ConfigDigest: c.Digest("train"), Settings: c.Training(), About: about(c), Seed: c.Seed, Holdout: c.Prompts.Holdout,
-		Beta: c.Objective.Beta, Normalize: c.Objective.Normalize, Stages: stages,
+		ConfigDigest: c.Digest("train"), Settings: c.Training(), About: about(c), Fused: c.Depends("fuse"), Seed: c.Seed, Holdout: c.Prompts.Holdout,
+		Beta: max(0, float64(c.Objective.Beta)), Lambda: lambda, Normalize: c.Objective.Normalize, Stages: stages,
+		StatusWeights:  fusing.StatusWeights{schemas.StatusExact: status.Exact, schemas.StatusBoundary: status.Boundary, schemas.StatusInner: status.Inner, schemas.StatusOneHot: status.OneHot},
+		Adaptive:       curriculum.Settings(c.Curriculum.Adaptive),
 		ExampleWeights: c.Objective.ExampleWeights, RewardTemperature: c.Objective.RewardTemperature,
-		Teaching:     objective.Teaching{Divergence: c.Objective.Divergence, Rest: c.Objective.Rest, Temperature: c.Objective.Temperature},
+		Teaching:     teaching,
 		BatchPrompts: c.Trainer.BatchPrompts, MaxLength: c.Trainer.MaxLength, LearningRate: c.Trainer.LearningRate, Warmup: c.Trainer.Warmup,
 		Precision: c.Trainer.Precision, Recompute: c.Trainer.GradientCheckpointing, Devices: c.Trainer.Devices,
 		LoRA: adapters(c.Trainer.LoRA), SaveAdapter: c.Trainer.LoRA.Save == "adapter", ShardBytes: int64(c.Trainer.ShardBytes), KeepBest: c.Trainer.KeepBest,

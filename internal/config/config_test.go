@@ -15,6 +15,9 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/profuser/profuser/internal/config/preset"
+	"github.com/profuser/profuser/trainer/curriculum"
 )
 
 const minimal = `
@@ -42,7 +45,7 @@ func mustLoad(t *testing.T, text string, set ...string) *Config {
 func TestDefaults(t *testing.T) {
 	c := mustLoad(t, minimal)
 	want := &Config{
-		Version: 1, Seed: 1, Out: "dir/out",
+		Version: 1, Preset: "none", Seed: 1, Out: "dir/out",
 		Prompts: Prompts{DecontaminateWords: 13, Files: []string{"dir/p.jsonl"}, Columns: Columns{"messages", "reference", "id", "tags"}, Turns: "last", PartRows: 256, Holdout: 0.02},
 		Target:  Target{Model: "t", Compete: true}, Sources: []string{"s"},
 		Generate:     Generate{Temperature: 0.7, TopP: 0.95, MaxNewTokens: 1024, Samples: 1, MaxRejects: 0.01},
@@ -56,8 +59,8 @@ func TestDefaults(t *testing.T) {
 		},
 		Align:      Align{Method: "exact", Fallback: "none"},
 		Fuse:       Fuse{Keep: "winner", TargetWins: "keep", MaxRejects: 0.01},
-		Objective:  Objective{Beta: 0.1, Divergence: "kl", Rest: "bucket", Temperature: 1, Normalize: "example", ExampleWeights: "equal", RewardTemperature: 1},
-		Curriculum: Curriculum{Kind: "progressive", Epochs: []int{1, 2}},
+		Objective:  Objective{Beta: 0.1, Divergence: "kl", Rest: "bucket", Temperature: 1, Normalize: "example", ExampleWeights: "equal", RewardTemperature: 1, Kind: "fusion", ChunkTemperature: 100, Lambda: None, StatusWeights: StatusWeights{1, 1, 1, 1}},
+		Curriculum: Curriculum{Kind: "progressive", Epochs: []int{1, 2}, Adaptive: Adaptive{20, 0.25, 0.02}},
 		Trainer: Trainer{
 			Backend: "go:ops_sequential", BatchPrompts: 128, MaxLength: 2048, LearningRate: 1e-5, Warmup: 0.008, WeightDecay: 0.1, Clip: 1,
 			Precision: "float32", Devices: 1, KeepLast: 2, LoRA: LoRA{Alpha: 16, Targets: []string{"all-linear"}, Save: "merged"}, Moments: "float32", MicroPositions: 4096, ShardBytes: 5_000_000_000, KeepEpochs: true, MaxBadSteps: 3,
@@ -298,6 +301,18 @@ func TestDigest(t *testing.T) {
 		{"advantage.inference.judge=j", ""},
 		{"advantage.inference.criteria=brevity", ""},
 		{"objective.reward_temperature=2", ""},
+		{"objective.lambda=0.9", "train evaluate/fused"},
+		{"fuse.chunks=true", "fuse train evaluate/fused"},
+		{"objective.chunk_temperature=10", ""},
+		{"objective.lambda=0", "train evaluate/fused"},
+		{"objective.status_weights.inner=0", "train evaluate/fused"},
+		{"objective.status_weights={exact: 1}", ""},
+		{"curriculum.kind=sft", "train evaluate/fused"},
+		{"curriculum.epochs=[1, 2]", ""},
+		{"curriculum.adaptive.step=1", ""},
+		{"preset=profuser", ""},
+		{"preset=simul", "train evaluate/fused"},
+		{"preset=fusellm", "fuse train evaluate/fused"},
 		{"generate.temperature=0", "generate/t generate/s reward/j fuse train evaluate/fused"},
 		{"truncate.top_k=10", "generate/t generate/s reward/j crossentropy/s fuse train evaluate/fused"},
 		{"prompts.part_rows=64", "ingest generate/t generate/s reward/j crossentropy/s fuse train evaluate/fused"},
@@ -384,5 +399,89 @@ func TestBudget(t *testing.T) {
 		if _, err := load(minimal, "generate.max_rejects="+text); err == nil || !strings.Contains(err.Error(), "want a number in [0, 1) or a whole number") {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+// TestPresets: every preset has a name that the key takes, sets what the types allow, changes what its rows say and nothing
+// else, and is printed and read back.
+func TestPresets(t *testing.T) {
+	field, _ := reflect.TypeFor[Config]().FieldByName("Preset")
+	names := []string{preset.None}
+	for _, p := range preset.All() {
+		names = append(names, p.Name)
+		c := mustLoad(t, minimal, "preset="+p.Name)
+		var set []string
+		for _, k := range p.Keys {
+			set = append(set, k.Path+"="+k.Value)
+		}
+		byHand := mustLoad(t, minimal, set...)
+		byHand.Preset = p.Name
+		if diff := cmp.Diff(byHand, c, cmp.AllowUnexported(Config{})); diff != "" {
+			t.Errorf("%s (-its keys +preset):\n%s", p.Name, diff)
+		}
+		inFile := mustLoad(t, "preset: "+p.Name+minimal)
+		if diff := cmp.Diff(c, inFile, cmp.AllowUnexported(Config{})); diff != "" {
+			t.Errorf("%s (--set +in the file):\n%s", p.Name, diff)
+		}
+		var printed bytes.Buffer
+		if err := mustLoad(t, minimal, "out=/o", "preset="+p.Name).Print(&printed); err != nil {
+			t.Fatal(err)
+		}
+		again, err := load(printed.String())
+		if err != nil || again.Preset != p.Name || again.Digest("train") == "" || again.Objective != c.Objective {
+			t.Errorf("%s is printed and read back as %+v (%v)", p.Name, again, err)
+		}
+	}
+	if allow := strings.Join(names, " | "); field.Tag.Get("allow") != allow {
+		t.Errorf("preset allows %q, the table has %q", field.Tag.Get("allow"), allow)
+	}
+}
+
+// TestPresetPrecedence: file's preset < file < preset of --set < other --set options, in whatever order those stand.
+func TestPresetPrecedence(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		set        []string
+		rest       string
+		lambda     Coefficient
+		beta       Coefficient
+		kind       string
+		epochs     []int
+	}{
+		{"nothing said", "", nil, "bucket", None, 0.1, "progressive", []int{1, 2}},
+		{"file's preset", "preset: fusellm", nil, "renormalize", 0.9, None, "training_only", []int{3}},
+		{"file beats its preset", "preset: fusellm\nobjective: {rest: bucket}\ncurriculum: {epochs: [2, 4]}", nil, "bucket", 0.9, None, "training_only", []int{6}},
+		{"file's beta beats its preset's lambda", "preset: fusellm\nobjective: {beta: 0.5}", nil, "renormalize", None, 0.5, "training_only", []int{3}},
+		{"--set preset beats the file", "objective: {beta: 0.5, rest: bucket}\ncurriculum: {kind: reverse}", []string{"preset=fusellm"}, "renormalize", 0.9, None, "training_only", []int{3}},
+		{"--set beats --set preset", "", []string{"objective.rest=bucket", "preset=fusellm", "objective.beta=0.2"}, "bucket", None, 0.2, "training_only", []int{3}},
+		{"--set lambda beats the file's beta", "objective: {beta: 0.5}", []string{"objective.lambda=0.3"}, "bucket", 0.3, None, "progressive", []int{1, 2}},
+		{"--set preset replaces the file's", "preset: fusellm", []string{"preset=simul"}, "bucket", None, 0.1, "simultaneous", []int{3}},
+		{"--set preset none takes the file's away", "preset: fusellm", []string{"preset=none"}, "bucket", None, 0.1, "progressive", []int{1, 2}},
+		{"--set kind stages beats the file's epochs", "curriculum: {epochs: [2, 4]}", []string{"curriculum.kind=stages", "curriculum.stages=[{name: a, steps: 3, weights: {training: 1}}]"}, "bucket", None, 0.1, "stages", nil},
+	} {
+		got := mustLoad(t, c.text+minimal, c.set...)
+		if got.Objective.Rest != c.rest || got.Objective.Lambda != c.lambda || got.Objective.Beta != c.beta || got.Curriculum.Kind != c.kind || !slices.Equal(got.Curriculum.Epochs, c.epochs) {
+			t.Errorf("%s: rest %s, lambda %g, beta %g, kind %s, epochs %v", c.name, got.Objective.Rest, got.Objective.Lambda, got.Objective.Beta, got.Curriculum.Kind, got.Curriculum.Epochs)
+		}
+	}
+}
+
+// TestStages: the trainer's stages are those of the file.
+func TestStages(t *testing.T) {
+	c := mustLoad(t, minimal, "curriculum={kind: stages, stages: [{name: warm, steps: 30, weights: {inference: 1}, learning_rate: 1e-3}, {name: both, epochs: 2, weights: {inference: 0.5, training: 1}}]}")
+	stages, err := c.Curriculum.Plan()
+	want := []curriculum.Stage{
+		{Name: "warm", Steps: 30, Inference: 1, LearningRate: 1e-3},
+		{Name: "both", Epochs: 2, Inference: 0.5, Training: 1},
+	}
+	if diff := cmp.Diff(want, stages); diff != "" || err != nil {
+		t.Errorf("stages (-want +got, error %v):\n%s", err, diff)
+	}
+	var printed bytes.Buffer
+	if err := c.Print(&printed); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c.Curriculum, mustLoad(t, printed.String()).Curriculum, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("printed and read back (-want +got):\n%s", diff)
 	}
 }

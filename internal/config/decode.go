@@ -48,6 +48,7 @@ func (f *Faults) add(where, key, format string, args ...any) {
 type decoder struct {
 	faults *Faults
 	where  map[string]string
+	given  map[string]bool // keys that do not have their default
 }
 
 // section fills a struct: defaults first, then what the node says. A nil node leaves the defaults.
@@ -84,7 +85,7 @@ func (d *decoder) field(n *node, path, key, where string, field reflect.StructFi
 	}
 	d.where[path] = where
 	if child != nil {
-		d.where[path] = child.where
+		d.where[path], d.given[path] = child.where, true
 	}
 	if v.Kind() == reflect.Struct {
 		d.section(child, path, where, v)
@@ -189,6 +190,17 @@ func (d *decoder) scalar(n *node, v reflect.Value) bool {
 		number, err := strconv.ParseFloat(n.text, 64)
 		*target = number
 		return err == nil && !math.IsNaN(number) && !math.IsInf(number, 0)
+	case *Coefficient:
+		if n.text == "none" {
+			*target = None
+			return true
+		}
+		number, err := strconv.ParseFloat(n.text, 64)
+		if err != nil || !(number >= 0) || math.IsInf(number, 0) {
+			return false
+		}
+		*target = Coefficient(number)
+		return true
 	case *time.Duration:
 		duration, err := time.ParseDuration(n.text)
 		*target = duration
@@ -243,6 +255,9 @@ func allowed(v reflect.Value, allow string) bool {
 	default:
 		return true
 	}
+	if v.Type() == reflect.TypeFor[Coefficient]() && number == float64(None) {
+		return true
+	}
 	if allow == budget {
 		return number >= 0 && (number < 1 || number == math.Trunc(number))
 	}
@@ -281,6 +296,9 @@ func wanted(t reflect.Type, tag reflect.StructTag) string {
 		}
 		return "a text"
 	case reflect.Float64:
+		if t == reflect.TypeFor[Coefficient]() {
+			return "none or a number in " + allow
+		}
 		return strings.TrimSpace("a number in " + allow)
 	}
 	switch t {

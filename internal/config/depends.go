@@ -79,6 +79,9 @@ func (c *Config) fuseDepends(add func(key string, value any)) {
 	add("align", c.Align)
 	add("fuse.keep", c.Fuse.Keep)
 	add("fuse.target_wins", c.Fuse.TargetWins)
+	if c.Fuse.Chunks {
+		add("fuse.chunks", true)
+	}
 }
 
 // trainDepends adds what the training covers.
@@ -86,7 +89,7 @@ func (c *Config) trainDepends(add func(key string, value any)) {
 	add("seed", c.Seed)
 	add("prompts.holdout", c.Prompts.Holdout)
 	add("objective", c.Objective.effective())
-	add("curriculum", c.Curriculum)
+	add("curriculum", c.Curriculum.effective())
 	t := c.Trainer
 	add("trainer.batch_prompts", t.BatchPrompts)
 	add("trainer.max_length", t.MaxLength)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/profuser/profuser/fusion/verdict"
+	"github.com/profuser/profuser/trainer/curriculum"
 )
 
 // Digest returns a stable hash of exactly the keys that a step's rows depend on, those of the steps before it included:
@@ -70,12 +71,12 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 			d["judge"] = c.Digest("judge")
 		}
 		d["align"] = c.Align
-		d["fuse"] = []string{c.Fuse.Keep, c.Fuse.TargetWins}
+		d["fuse"] = c.Fuse.effective()
 	case "train":
 		d["before"] = c.Digest("fuse")
 		d["holdout"] = c.Prompts.Holdout
 		d["objective"] = c.Objective.effective()
-		d["curriculum"] = c.Curriculum
+		d["curriculum"] = c.Curriculum.effective()
 		d["trainer"] = append([]any{c.Seed}, c.Trainer.effective()...)
 	case "evaluate":
 		d["max_new_tokens"] = c.Evaluate.MaxNewTokens
@@ -114,10 +115,30 @@ func (a Advantage) effective() Advantage {
 	return a
 }
 
+// effective is what examples depend on.
+func (f Fuse) effective() []string {
+	all := []string{f.Keep, f.TargetWins}
+	if f.Chunks {
+		all = append(all, "chunks")
+	}
+	return all
+}
+
 // effective is the section without what has no effect.
 func (o Objective) effective() Objective {
 	if o.ExampleWeights == "equal" {
 		o.ExampleWeights, o.RewardTemperature = "", 0
+	}
+	if o.Lambda == None {
+		o.Lambda = 0 // left out; a lambda of 0 shows as a beta of none
+	}
+	if o.Kind == distributions {
+		o.Kind, o.ChunkTemperature = "", 0
+	} else {
+		o.Rest, o.Temperature, o.StatusWeights = "", 0, StatusWeights{}
+	}
+	if o.StatusWeights == (StatusWeights{1, 1, 1, 1}) {
+		o.StatusWeights = StatusWeights{}
 	}
 	return o
 }
@@ -138,6 +159,14 @@ func (t Trainer) effective() []any {
 		all = append(all, "micro_positions", t.MicroPositions)
 	}
 	return all
+}
+
+// effective is the section without what has no effect.
+func (c Curriculum) effective() Curriculum {
+	if c.Kind != curriculum.Adaptive {
+		c.Adaptive = Adaptive{}
+	}
+	return c
 }
 
 // fused is the trained model's name in evaluations.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/profuser/profuser/internal/config/preset"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -34,20 +35,93 @@ func parse(path string, data []byte, set []string, look bool) (*Config, error) {
 		return nil, faults
 	}
 	if root.kind == mapping {
-		for _, option := range set {
-			r.set(root, option)
-		}
+		r.options(root, set)
 	}
 	c := &Config{dir: filepath.Dir(path)}
-	d := &decoder{faults: &faults, where: map[string]string{}}
+	d := &decoder{faults: &faults, where: map[string]string{}, given: map[string]bool{}}
 	d.section(root, "", path+":1", reflect.ValueOf(c).Elem())
 	check := checker{c: c, decoder: d, look: look}
 	check.names()
+	check.objective()
+	check.curriculum()
 	check.paths(reflect.ValueOf(c).Elem(), "", "")
 	if len(faults) > 0 {
 		return nil, faults
 	}
 	return c, nil
+}
+
+// options applies the --set options, and the preset that the file or they name. Each beats what stands before it: the file's
+// preset, the file, the preset of --set, other options.
+func (r reader) options(root *node, set []string) {
+	var others []string
+	for _, option := range set {
+		if strings.HasPrefix(option, "preset=") {
+			r.set(root, option)
+		} else {
+			others = append(others, option)
+		}
+	}
+	if n := root.get("preset"); n != nil && n.kind == scalar {
+		if p, ok := preset.Find(n.text); ok {
+			commanded := strings.HasPrefix(n.where, "--set ")
+			for _, key := range p.Keys {
+				r.underlay(root, n.where+presetMark+p.Name+")", key, commanded)
+			}
+		}
+	}
+	for _, option := range others {
+		r.set(root, option)
+	}
+}
+
+// presetMark stands in the place of a key that a preset set.
+const presetMark = " (preset "
+
+// underlay puts a preset's key where none is, or with replace whatever is there.
+func (r reader) underlay(root *node, where string, k preset.Key, replace bool) {
+	value := reader{file: where, faults: r.faults}.parse([]byte("value: " + k.Value)).get("value")
+	value.rename(where)
+	keys := strings.Split(k.Path, ".")
+	for _, key := range keys[:len(keys)-1] {
+		child := root.get(key)
+		if child == nil || child.null() {
+			child = &node{where: where, kind: mapping}
+			root.put(key, child)
+		} else if child.kind != mapping {
+			return // the decoder says so
+		}
+		root = child
+	}
+	if last := keys[len(keys)-1]; replace || root.get(last) == nil {
+		root.put(last, value)
+	}
+}
+
+// How forcefully a key is set, least first.
+const (
+	byDefault = iota
+	fromPreset
+	inFile
+	commandedPreset
+	commanded
+)
+
+// force says how a key got its value.
+func (d checker) force(key string) int {
+	where := d.where[key]
+	option, marked := strings.HasPrefix(where, "--set "), strings.Contains(where, presetMark)
+	switch {
+	case !d.given[key]:
+		return byDefault
+	case option && marked:
+		return commandedPreset
+	case option:
+		return commanded
+	case marked:
+		return fromPreset
+	}
+	return inFile
 }
 
 // checker checks what no single key can: names that refer to models, and files.
@@ -111,9 +185,6 @@ func (d checker) names() {
 	}
 	d.advantage()
 	d.runner()
-	if n := len(d.c.Curriculum.Epochs); n != 2 {
-		d.fault("curriculum.epochs", "has %d entries, want 2: one for each stage of progressive", n)
-	}
 }
 
 // readsText says whether a served model is asked in words only.

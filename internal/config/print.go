@@ -66,6 +66,9 @@ func flow(v reflect.Value) string {
 	case reflect.String:
 		return plain(v.String())
 	case reflect.Float64:
+		if v.Interface() == None {
+			return "none"
+		}
 		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
 	}
 	switch value := v.Interface().(type) {

@@ -11,6 +11,8 @@ import (
 	"os"
 	"reflect"
 	"strings"
+
+	"github.com/profuser/profuser/internal/config/preset"
 )
 
 //go:embed sections.go training.go
@@ -128,7 +130,20 @@ Unknown keys, wrong types, values out of range and missing files are faults; all
 ` + "`file:line: key: what is there, what is allowed`" + `. An interval such as (0, 1] excludes 0 and includes 1.
 `)
 	referenceSection(&b, reflect.TypeFor[Config](), "", texts)
+	referencePresets(&b)
 	return b.String(), nil
+}
+
+// referencePresets writes what each preset sets.
+func referencePresets(b *strings.Builder) {
+	b.WriteString("\n## Presets\n\nWhat `preset: NAME` sets. `--print-config` shows all keys as they result.\n\n| preset | method | from | keys |\n|---|---|---|---|\n")
+	for _, p := range preset.All() {
+		var keys []string
+		for _, k := range p.Keys {
+			keys = append(keys, fmt.Sprintf("`%s: %s`", k.Path, k.Value))
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", p.Name, cell(p.Meaning), cell(p.Source), strings.Join(keys, ", "))
+	}
 }
 
 // referenceSection writes a table of a type's keys, then the sections below it.

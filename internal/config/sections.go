@@ -8,6 +8,8 @@ import "time"
 type Config struct {
 	// Version of this format.
 	Version int `yaml:"version" default:"1" allow:"[1, 1]"`
+	// A method of the paper's comparison by name: it sets the keys listed under Presets. In the file they are defaults that the file's own keys replace; `--set preset=NAME` replaces the file's keys, and further --set options replace its own.
+	Preset string `yaml:"preset" default:"none" allow:"none | profuser | simul | reverse | infer_only | train_only | adaptive | sft | fusellm | fusellm_avg"`
 	// Seed of everything random: sampling, shuffling, tie-breaking.
 	Seed int64 `yaml:"seed" default:"1" allow:"[0, inf)"`
 	// Where everything is written: a local folder, gs:// or s3://. The flag --out replaces it, relative to the current folder.
@@ -244,6 +246,8 @@ type Fuse struct {
 	Keep string `yaml:"keep" default:"winner" allow:"winner | all"`
 	// What happens to prompts that the target itself wins.
 	TargetWins string `yaml:"target_wins" default:"keep" allow:"keep | drop"`
+	// Whether examples say how likely the source holds each chunk of the text that both tokenisations share; objective.kind alm needs it.
+	Chunks bool `yaml:"chunks" default:"false"`
 	// Accepted prompts without an example: below 1 a share, from 1 on a number.
 	MaxRejects float64 `yaml:"max_rejects" default:"0.01" allow:"[0, 1) or a whole number"`
 }

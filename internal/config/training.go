@@ -1,29 +1,103 @@
 package config
 
+import (
+	"fmt"
+
+	"github.com/profuser/profuser/trainer/curriculum"
+)
+
 // Objective is the section of the same name.
 type Objective struct {
-	// Weight of the divergence beside the cross-entropy.
-	Beta float64 `yaml:"beta" default:"0.1" allow:"[0, inf)"`
-	// Divergence from teacher to student; kl is forward.
-	Divergence string `yaml:"divergence" default:"kl" allow:"kl"`
-	// What happens to the mass that is not stored: one bucket on both sides.
-	Rest string `yaml:"rest" default:"bucket" allow:"bucket"`
-	// Temperature of both sides.
+	// fusion: distributions over the next token, position by position. alm: the likelihoods of the chunks that both tokenisations share (likelihood matching, arXiv 2503.20083), for tokens that rarely coincide; needs fuse.chunks.
+	Kind string `yaml:"kind" default:"fusion" allow:"fusion | alm" json:",omitempty"`
+	// Weight of the divergence beside the cross-entropy: L = L_SFT + β·L_KL.
+	Beta Coefficient `yaml:"beta" default:"0.1" allow:"[0, inf)"`
+	// Alternative to beta: L = λ·L_SFT + (1-λ)·L_KL. Setting it takes beta's default away.
+	Lambda Coefficient `yaml:"lambda" default:"none" allow:"[0, 1]" json:",omitempty"`
+	// Divergence from teacher p to student q. kl is forward, Σ p·log(p/q). reverse_kl is Σ q·log(q/p). jsd is the mean of both to their middle. ce is -Σ p·log q.
+	Divergence string `yaml:"divergence" default:"kl" allow:"kl | reverse_kl | jsd | ce"`
+	// What happens to the mass that is not stored. bucket: one more outcome, on both sides. renormalize: it is dropped and the rest scaled up (FuseLLM's way).
+	Rest string `yaml:"rest" default:"bucket" allow:"bucket | renormalize"`
+	// Temperature of both sides, of kind fusion.
 	Temperature float64 `yaml:"temperature" default:"1" allow:"(0, inf)"`
-	// What a batch's sums are divided by.
-	Normalize string `yaml:"normalize" default:"example" allow:"example"`
+	// Temperature of both sides' chunks, of kind alm; the larger, the more the nats count instead of the probabilities.
+	ChunkTemperature float64 `yaml:"chunk_temperature" default:"100" allow:"(0, inf)" json:",omitempty"`
+	// What a batch's sums are divided by. example: each example's mean counts alike. token: each token of a mode does.
+	Normalize string `yaml:"normalize" default:"example" allow:"example | token"`
 	// equal: the selected example of a prompt counts. reward: all its responses do, weighted by softmax(reward / reward_temperature) (FuseRL's FuseSFT; needs fuse.keep all).
 	ExampleWeights string `yaml:"example_weights" default:"equal" allow:"equal | reward" json:",omitempty"`
 	// Temperature of example_weights reward; small values favour the best response.
 	RewardTemperature float64 `yaml:"reward_temperature" default:"1" allow:"(0, inf)" json:",omitempty"`
+	// What positions weigh in the divergence, by how they got their distribution.
+	StatusWeights StatusWeights `yaml:"status_weights" json:",omitzero"`
 }
+
+// StatusWeights is the section objective.status_weights.
+type StatusWeights struct {
+	// Source and target token cover the same bytes.
+	Exact float64 `yaml:"exact" default:"1" allow:"[0, inf)"`
+	// They start at the same byte and end at different ones.
+	Boundary float64 `yaml:"boundary" default:"1" allow:"[0, inf)"`
+	// The target token starts inside a source token.
+	Inner float64 `yaml:"inner" default:"1" allow:"[0, inf)"`
+	// The text's token with probability one (align.fallback).
+	OneHot float64 `yaml:"one_hot" default:"1" allow:"[0, inf)"`
+}
+
+// Coefficient is a number of at least 0, or None.
+type Coefficient float64
+
+// None is a Coefficient that is not used.
+const None Coefficient = -1
+
+// Values of objective.kind.
+const (
+	distributions = "fusion"
+	likelihoods   = "alm"
+)
 
 // Curriculum is the section of the same name.
 type Curriculum struct {
-	// progressive: first inference-mode examples, then training-mode examples with a tenth of the others.
-	Kind string `yaml:"kind" default:"progressive" allow:"progressive"`
-	// Passes over the prompts in each stage.
-	Epochs []int `yaml:"epochs" default:"[1, 2]" allow:"[0, 1000]"`
+	// progressive: first inference-mode examples, then training-mode examples with a tenth of the others. reverse: the other way round. simultaneous: both at once. inference_only, training_only: one mode. sft: the references without teachers. stages: those of the key stages. adaptive: from the first stage of progressive to its second as the held-out loss stalls (docs/training.md).
+	Kind string `yaml:"kind" default:"progressive" allow:"progressive | reverse | simultaneous | inference_only | training_only | sft | stages | adaptive"`
+	// Passes over the prompts in each stage; kinds of one stage take the sum. An empty list is the kind's own: [1, 2] or [3].
+	Epochs []int `yaml:"epochs" default:"[]" allow:"[0, 1000]"`
+	// The stages of kind stages, one after another.
+	Stages []Stage `yaml:"stages" default:"[]" json:",omitempty"`
+	// How kind adaptive moves its weights.
+	Adaptive Adaptive `yaml:"adaptive" json:",omitzero"`
+}
+
+// Stage is one entry of curriculum.stages.
+type Stage struct {
+	// Name in metrics and report.
+	Name string `yaml:"name" required:"true"`
+	// Passes over the prompts; or give steps.
+	Epochs int `yaml:"epochs" default:"0" allow:"[0, 1000]"`
+	// Optimizer steps, instead of epochs.
+	Steps int `yaml:"steps" default:"0" allow:"[0, inf)"`
+	// What each mode's examples weigh in the loss.
+	Weights StageWeights `yaml:"weights"`
+	// Peak learning rate in this stage; 0 takes trainer.learning_rate. The schedule spans all stages.
+	LearningRate float64 `yaml:"learning_rate" default:"0" allow:"[0, 1]"`
+}
+
+// StageWeights is the section weights of a stage.
+type StageWeights struct {
+	// Weight of inference-mode examples.
+	Inference float64 `yaml:"inference" default:"0" allow:"[0, inf)"`
+	// Weight of training-mode examples.
+	Training float64 `yaml:"training" default:"0" allow:"[0, inf)"`
+}
+
+// Adaptive is the section curriculum.adaptive.
+type Adaptive struct {
+	// How often in the training the weights may move, at most, at equal distances.
+	Decisions int `yaml:"decisions" default:"20" allow:"[1, inf)"`
+	// Largest shift at one decision; 1 goes from the first stage's weights to the second's at once.
+	Step float64 `yaml:"step" default:"0.25" allow:"(0, 1]"`
+	// Relative fall of the held-out loss from decision to decision at which the weights stay.
+	Enough float64 `yaml:"enough" default:"0.02" allow:"(0, 1)"`
 }
 
 // Trainer is the section of the same name.
@@ -78,4 +152,86 @@ type LoRA struct {
 	Targets []string `yaml:"targets" default:"[all-linear]"`
 	// What the trained model's folder holds. merged: the whole model. adapter: the adapter alone, in PEFT's format.
 	Save string `yaml:"save" default:"merged" allow:"merged | adapter"`
+}
+
+// Plan lists the stages.
+func (c Curriculum) Plan() ([]curriculum.Stage, error) {
+	if c.Kind != curriculum.Free {
+		return curriculum.Plan(c.Kind, c.Epochs)
+	}
+	var stages []curriculum.Stage
+	for i, s := range c.Stages {
+		stage := curriculum.Stage{Name: s.Name, Epochs: s.Epochs, Steps: s.Steps, Inference: s.Weights.Inference, Training: s.Weights.Training, LearningRate: s.LearningRate}
+		if err := stage.Check(); err != nil {
+			return nil, fmt.Errorf("curriculum.stages[%d] %w", i, err)
+		}
+		stages = append(stages, stage)
+	}
+	return stages, nil
+}
+
+// objective resolves beta and lambda, of which the one that is said with more force stays, and checks what no key can alone.
+func (d checker) objective() {
+	o := &d.c.Objective
+	const beta, lambda = "objective.beta", "objective.lambda"
+	switch {
+	case o.Lambda == None && o.Beta == None:
+		d.fault(beta, "is none and so is lambda, want a number for one of the two")
+	case o.Lambda == None || o.Beta == None:
+	case d.force(beta) < d.force(lambda):
+		o.Beta = None
+	case d.force(beta) > d.force(lambda):
+		o.Lambda = None
+	default:
+		d.fault(lambda, "is %g beside a beta of %g, want one of the two", o.Lambda, o.Beta)
+	}
+	if o.Kind == likelihoods && !d.c.Fuse.Chunks {
+		d.fault("objective.kind", "is alm, which needs fuse.chunks true, want fusion, or fuse.chunks true")
+	}
+	if o.Kind == likelihoods && d.c.Advantage.Training.Method == "average" {
+		d.fault("objective.kind", "is alm, and advantage.training.method average, whose mixtures have no chunks, want fusion, or min_ce")
+	}
+	if o.StatusWeights == (StatusWeights{}) {
+		d.fault("objective.status_weights", "are all 0, want one above 0; for training without teachers take curriculum.kind sft, or beta 0")
+	}
+}
+
+// curriculum checks the stages and fills in the kind's own epochs.
+func (d checker) curriculum() {
+	c := &d.c.Curriculum
+	free := c.Kind == curriculum.Free
+	switch {
+	case free && len(c.Stages) == 0:
+		d.fault("curriculum.stages", "is empty, want the stages of kind stages")
+	case free && len(c.Epochs) > 0 && d.force("curriculum.epochs") >= d.force("curriculum.kind"):
+		d.fault("curriculum.epochs", "stands beside kind stages, want none: each stage has epochs or steps")
+	case !free && len(c.Stages) > 0:
+		d.fault("curriculum.stages", "stands beside kind %s, want kind stages", c.Kind)
+	case free:
+		c.Epochs = nil
+		for i, s := range c.Stages {
+			stage := curriculum.Stage{Epochs: s.Epochs, Steps: s.Steps, Inference: s.Weights.Inference, Training: s.Weights.Training}
+			if err := stage.Check(); err != nil {
+				d.fault(fmt.Sprintf("curriculum.stages[%d]", i), "%v", err)
+			}
+		}
+	default:
+		own, err := curriculum.Plan(c.Kind, nil)
+		if err != nil {
+			return // the decoder has said so
+		}
+		if n := len(c.Epochs); n > 0 && len(own) > 1 && n != len(own) {
+			d.fault("curriculum.epochs", "has %d entries, want %d: one for each stage of %s", n, len(own), c.Kind)
+			return
+		}
+		stages, err := curriculum.Plan(c.Kind, c.Epochs)
+		if err != nil {
+			d.fault("curriculum.epochs", "are all 0, want one above 0")
+			return
+		}
+		c.Epochs = nil
+		for _, s := range stages {
+			c.Epochs = append(c.Epochs, s.Epochs)
+		}
+	}
 }

@@ -263,3 +263,29 @@ func BenchmarkGenericReader(b *testing.B) {
 		}
 	}
 }
+
+// TestChunksAreOptional: examples with chunks come back as they were (the Parquet library's own reader takes nulls in an
+// embedded struct for zeros, so it is not asked), files with chunks are read without them, files without are refused where chunks are wanted.
+func TestChunksAreOptional(t *testing.T) {
+	rows := sampleChunked(30)
+	data, err := EncodePart(rows, sampleFooter())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := DecodePart[schemas.ChunkedExample](data)
+	if diff := cmp.Diff(rows, again, cmpopts.EquateEmpty()); diff != "" || err != nil {
+		t.Errorf("rows (-want +got, error %v):\n%s", err, diff)
+	}
+	plain, footer, err := DecodePart[schemas.FusionExample](data)
+	if err != nil || footer.Schema != schemas.FusionExampleSchema {
+		t.Fatal(footer.Schema, err)
+	}
+	if diff := cmp.Diff(sampleFusionExamples(30), plain, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("without chunks (-want +got):\n%s", diff)
+	}
+	if data, err = EncodePart(plain, sampleFooter()); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = DecodePart[schemas.ChunkedExample](data)
+	wantError(t, err, "column chunk_ends.list.element of fusion_example/1 is missing")
+}

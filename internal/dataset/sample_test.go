@@ -155,3 +155,17 @@ func sampleRejects(n int) []schemas.Rejected {
 	}
 	return rows
 }
+
+func sampleChunked(n int) []schemas.ChunkedExample {
+	var rows []schemas.ChunkedExample
+	for i, e := range sampleFusionExamples(n) {
+		x := schemas.ChunkedExample{FusionExample: e}
+		if i%3 > 0 { // the others have none
+			for end := 1 + i%2; end <= len(e.TextIDs); end++ {
+				x.ChunkEnds, x.ChunkLogProbs = append(x.ChunkEnds, int32(end)), append(x.ChunkLogProbs, -float32(end)/7)
+			}
+		}
+		rows = append(rows, x)
+	}
+	return rows
+}

@@ -86,7 +86,7 @@ func write[T any](t *testing.T, dir, name string, h dataset.Header, parts ...[]T
 	for part, rows := range parts {
 		var b bytes.Buffer
 		w := parquet.NewGenericWriter[T](&b, parquet.KeyValueMetadata("profuser.schema", h.Schema), parquet.KeyValueMetadata("profuser.config_digest", h.ConfigDigest),
-			parquet.KeyValueMetadata("profuser.part", strconv.Itoa(part)), parquet.KeyValueMetadata("profuser.source_tokenizer", h.SourceTokenizer))
+			parquet.KeyValueMetadata("profuser.part", strconv.Itoa(part)), parquet.KeyValueMetadata("profuser.source_tokenizer", h.SourceTokenizer), parquet.KeyValueMetadata("profuser.target_tokenizer", h.TargetTokenizer))
 		if _, err := w.Write(rows); err != nil {
 			t.Fatal(err)
 		}
@@ -348,5 +348,32 @@ func TestRejected(t *testing.T) {
 	}
 	if r := validate(t, dir); len(r.Faults) != 1 || !strings.Contains(r.Faults[0], "the part's footer has 1 rejects") {
 		t.Errorf("%q", r.Faults)
+	}
+}
+
+// TestChunks: chunks are checked where a file of fusion examples has them.
+func TestChunks(t *testing.T) {
+	for end, want := range map[int32]string{7: "", 9: `chunk_ends[1] is 9, want more than 1, the one before, and at most 7, the length of text_ids`} {
+		dir := world(t, nil)
+		v, err := tokenizer.Load(tokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := distributions(t, "It is 1.")
+		e := schemas.ChunkedExample{FusionExample: schemas.FusionExample{
+			ID: prompt(1).ID, Mode: schemas.ModeTraining, Source: "sage", Selected: true, Weight: 1, PromptIDs: []int32{1}, TextIDs: d.TokenIDs,
+			Counts: d.Counts, IDs: d.IDs, LogProbs: d.LogProbs, Text: "It is 1.",
+		}, ChunkEnds: []int32{1, end}, ChunkLogProbs: []float32{-1, -2}}
+		for range d.TokenIDs {
+			e.Status = append(e.Status, schemas.StatusExact)
+		}
+		write(t, dir, "fusion/training", dataset.Header{Schema: schemas.FusionExampleSchema, ConfigDigest: "d", TargetTokenizer: v.Fingerprint()}, []schemas.ChunkedExample{e}, nil)
+		r, err := Validate(t.Context(), filepath.Join(dir, "fusion", "training"), Options{Checksums: true, Faults: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.Join(r.Faults, "\n"); (text == "") != (want == "") || !strings.Contains(text, want) {
+			t.Errorf("%d tokens, a chunk ends after %d: %q, want %q", len(d.TokenIDs), end, text, want)
+		}
 	}
 }

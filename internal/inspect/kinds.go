@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/profuser/profuser/fusion/spelling"
 	"github.com/profuser/profuser/internal/dataset"
@@ -43,9 +45,21 @@ var kinds = map[string]kind{
 	"reward":          rowsOf[schemas.Reward],
 	"verdict":         rowsOf[schemas.Verdict],
 	"selection":       rowsOf[schemas.Selection],
-	"fusion_example":  rowsOf[schemas.FusionExample],
+	"fusion_example":  examples,
 	"evaluation":      rowsOf[schemas.Evaluation],
 	"rejected":        rowsOf[schemas.Rejected],
+}
+
+// examples reads fusion examples, with chunks where the file has them.
+func examples(data []byte) ([]record, dataset.Footer, error) {
+	d, err := dataset.Describe(data)
+	if err != nil {
+		return nil, dataset.Footer{}, err
+	}
+	if slices.ContainsFunc(d.Columns, func(c dataset.Column) bool { return strings.HasPrefix(c.Path, "chunk_") }) {
+		return rowsOf[schemas.ChunkedExample](data)
+	}
+	return rowsOf[schemas.FusionExample](data)
 }
 
 // decode reads the rows of any part of ours.
@@ -82,6 +96,8 @@ func identity(r record) (id, rest string) {
 		return r.ID, r.Mode
 	case *schemas.FusionExample:
 		return r.ID, fmt.Sprint(r.Source, " ", r.Sample)
+	case *schemas.ChunkedExample:
+		return identity(&r.FusionExample)
 	case *schemas.Evaluation:
 		return r.ID, r.Model
 	}
@@ -135,6 +151,8 @@ func (v *vocabulary) spelled(r record, references map[string]string) error {
 			}
 		}
 		return spelling.Text(v, "fusion_example", r.ID, r.Text, r.TextIDs)
+	case *schemas.ChunkedExample:
+		return v.spelled(&r.FusionExample, references)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ var mayImport = []struct {
 	{"fusion", []string{"schemas", "fusion"}},
 	{"models", []string{"schemas", "fusion", "models"}},
 	{"internal/dataset", []string{"schemas"}},
-	{"internal/config", []string{"schemas", "fusion", "models", "internal/dataset"}},
+	{"internal/config", []string{"schemas", "fusion", "models", "internal/dataset", "trainer/curriculum"}},
 	{"internal/report", []string{"schemas", "fusion", "models", "internal/dataset", "internal/config"}},
 	{"internal/export", []string{"schemas", "fusion", "internal/dataset", "internal/config"}},
 	{"internal/inspect", []string{"schemas", "fusion", "models", "internal/dataset"}},

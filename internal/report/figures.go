@@ -135,6 +135,32 @@ func (l *loaded) losses() template.HTML {
 	return lines("Loss by step (batch loss smoothed; its weights change with the stage)", "optimiser step", "nats", []series{step, inference, training}, marks)
 }
 
+// weights draws the weights that an adaptive curriculum decided on, from decision to decision; nothing for other kinds.
+func (l *loaded) weights() template.HTML {
+	inference, training := series{Name: "w_I, inference mode"}, series{Name: "w_T, training mode"}
+	last := 0.0
+	for _, m := range l.metrics {
+		last = float64(m.Step)
+		if m.Decision != nil {
+			inference.hold(last, &m.Decision.Inference)
+			training.hold(last, &m.Decision.Training)
+		}
+	}
+	inference.hold(last, nil)
+	training.hold(last, nil)
+	return lines("Weights of the two modes, which follow the held-out loss", "optimiser step", "weight", []series{inference, training}, nil)
+}
+
+// hold draws a value that stays until the next one: w from x on, nil the one before up to x.
+func (s *series) hold(x float64, w *float64) {
+	if n := len(s.Y); n > 0 {
+		s.X, s.Y = append(s.X, x), append(s.Y, s.Y[n-1])
+	}
+	if w != nil {
+		s.X, s.Y = append(s.X, x), append(s.Y, *w)
+	}
+}
+
 // clip shortens a text.
 func clip(s string, n int) string {
 	r := []rune(s)

@@ -54,6 +54,11 @@ type metric struct {
 	HeldOut       map[string]struct {
 		Loss float64 `json:"loss"`
 	} `json:"held_out"`
+	// Decision holds the weights from the next step on, of an adaptive curriculum.
+	Decision *struct {
+		Inference float64 `json:"weight_inference"`
+		Training  float64 `json:"weight_training"`
+	} `json:"decision"`
 }
 
 // load reads everything that is there.

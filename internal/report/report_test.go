@@ -368,7 +368,7 @@ func TestWholeRun(t *testing.T) {
 	}
 	contains(t, "table", out.String(), []string{"fused   fused     0.1250     1.000"}, nil)
 	html := r.read("report.html")
-	contains(t, "page", html, []string{"Loss by step", `id="training"`, "2.9 MiB", "2.0 KiB"}, []string{`class="missing"`, "NaN"})
+	contains(t, "page", html, []string{"Loss by step", `id="training"`, "2.9 MiB", "2.0 KiB"}, []string{`class="missing"`, "NaN", "Weights of the two modes"})
 
 	if err := Write(context.Background(), c, r.store, io.Discard); err != nil {
 		t.Fatal(err)
@@ -445,6 +445,35 @@ func TestRoundSteps(t *testing.T) {
 	} {
 		if diff := cmp.Diff(c.want, roundSteps(c.top, c.n), cmpopts.EquateApprox(1e-12, 0)); diff != "" {
 			t.Errorf("up to %g in %d steps (-want +got):\n%s", c.top, c.n, diff)
+		}
+	}
+}
+
+// TestAdaptiveWeights: the page draws the decisions of an adaptive curriculum as steps, to the training's end.
+func TestAdaptiveWeights(t *testing.T) {
+	r := newRun(t)
+	var b strings.Builder
+	for step := range 11 {
+		if step > 0 {
+			fmt.Fprintf(&b, `{"step":%d,"stage":"adaptive","loss":1}`+"\n", step)
+		}
+		if step%5 == 0 && step < 10 {
+			fmt.Fprintf(&b, `{"step":%d,"stage":"adaptive","decision":{"shift":%g,"weight_inference":%g,"weight_training":%g}}`+"\n", step, float64(step)/5, 1-0.9*float64(step)/5, float64(step)/5)
+		}
+	}
+	r.file("trainer/metrics.jsonl", b.String())
+	if err := Write(context.Background(), configured(t), r.store, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	html := r.read("report.html")
+	_, figure, ok := strings.Cut(html, "Weights of the two modes")
+	if !ok {
+		t.Fatal("no weights on the page")
+	}
+	// x is 46 at step 0, 417 at 5 and 788 at 10; y is 22 at weight 1, 236 at 0 and 214.6 at 0.1.
+	for name, path := range map[string]string{"inference": `d="M46.0 22.0L417.0 22.0L417.0 214.6L788.0 214.6"`, "training": `d="M46.0 236.0L417.0 236.0L417.0 22.0L788.0 22.0"`} {
+		if !strings.Contains(figure, path) {
+			t.Errorf("the line of %s mode is not %s", name, path)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
+	"github.com/profuser/profuser/trainer/objective"
 )
 
 // window is the number of parts whose prompts are shuffled together; twice as many are kept in memory.
@@ -20,6 +21,8 @@ type corpus struct {
 	holdout    float64
 	maxLength  int
 	vocabulary int
+	weights    StatusWeights
+	byChunks   bool // teachers are likelihoods of chunks
 	// byReward takes all rewarded rows of a prompt, weighted at temperature, instead of the selected one.
 	byReward    bool
 	temperature float64
@@ -41,7 +44,7 @@ type place struct{ part, row int }
 
 // openCorpus reads everything once: what is held out, what is too long, what each prompt has.
 func openCorpus(ctx context.Context, o *Options, sets [modes]*dataset.Dataset, maxLength, vocabulary int) (*corpus, error) {
-	c := &corpus{sets: sets, holdout: o.Holdout, maxLength: maxLength, vocabulary: vocabulary, byReward: o.ExampleWeights == ByReward, temperature: o.RewardTemperature, cache: map[int][]prompt{}}
+	c := &corpus{sets: sets, holdout: o.Holdout, maxLength: maxLength, vocabulary: vocabulary, weights: o.StatusWeights, byChunks: o.Teaching.Kind == objective.ALM, byReward: o.ExampleWeights == ByReward, temperature: o.RewardTemperature, cache: map[int][]prompt{}}
 	parts := -1
 	for _, d := range sets {
 		if d == nil {
@@ -94,12 +97,12 @@ func (c *corpus) part(ctx context.Context, part int, first bool) ([]prompt, erro
 		if d == nil {
 			continue
 		}
-		rows, _, err := dataset.Rows[schemas.FusionExample](ctx, d, part)
+		rows, chunks, err := c.read(ctx, d, part)
 		if err != nil {
 			return nil, err
 		}
 		for _, of := range byPrompt(rows) {
-			examples, err := c.examples(of, mode(m), first)
+			examples, err := c.examples(of, chunks, mode(m), first)
 			if err != nil {
 				return nil, fmt.Errorf("dataset %s, part %d: %w", d.Name(), part, err)
 			}
@@ -128,6 +131,30 @@ func (c *corpus) part(ctx context.Context, part int, first bool) ([]prompt, erro
 	return prompts, nil
 }
 
+// chunksOf are rows with their chunks, where those are asked for.
+type chunksOf map[*schemas.FusionExample]*schemas.ChunkedExample
+
+// read reads the rows of a part, with chunks if those are the teachers.
+func (c *corpus) read(ctx context.Context, d *dataset.Dataset, part int) ([]schemas.FusionExample, chunksOf, error) {
+	if !c.byChunks {
+		rows, _, err := dataset.Rows[schemas.FusionExample](ctx, d, part)
+		return rows, nil, err
+	}
+	whole, _, err := dataset.Rows[schemas.ChunkedExample](ctx, d, part)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w; objective.kind alm needs examples that were fused with fuse.chunks true", err)
+	}
+	rows, chunks := make([]schemas.FusionExample, len(whole)), chunksOf{}
+	for i := range whole {
+		if err := whole[i].Validate(); err != nil {
+			return nil, nil, fmt.Errorf("dataset %s, part %d: %w", d.Name(), part, err)
+		}
+		rows[i] = whole[i].FusionExample
+		chunks[&rows[i]] = &whole[i]
+	}
+	return rows, chunks, nil
+}
+
 // byPrompt cuts a part's rows into those of each prompt, which stand together.
 func byPrompt(rows []schemas.FusionExample) [][]*schemas.FusionExample {
 	var out [][]*schemas.FusionExample
@@ -141,7 +168,7 @@ func byPrompt(rows []schemas.FusionExample) [][]*schemas.FusionExample {
 }
 
 // examples are those of one prompt in one mode; the first time its rows are checked and counted.
-func (c *corpus) examples(rows []*schemas.FusionExample, m mode, first bool) (examples []*example, err error) {
+func (c *corpus) examples(rows []*schemas.FusionExample, chunks chunksOf, m mode, first bool) (examples []*example, err error) {
 	var rewards []float64
 	for _, row := range candidates(rows, c.byReward) {
 		if first {
@@ -150,12 +177,15 @@ func (c *corpus) examples(rows []*schemas.FusionExample, m mode, first bool) (ex
 				return nil, err
 			}
 		}
-		e, ok := newExample(row, m, c.maxLength)
+		e, ok := newExample(row, m, c.maxLength, c.weights)
 		if !ok {
 			if first {
 				c.dropped++
 			}
 			continue
+		}
+		if x := chunks[row]; x != nil {
+			e.byChunks(x.ChunkEnds, x.ChunkLogProbs)
 		}
 		examples = append(examples, e)
 		if row.Reward != nil {

@@ -35,12 +35,45 @@ type example struct {
 	ids    []int32
 	probs  []float32
 	rest   []float32
-	taught int // positions with a teacher
+	// weights [n] are the positions' own in the divergence, by their statuses; 0 without a teacher.
+	weights []float32
+	taught  float64 // Σ weights
+	chunked         // of an example that is taught by chunks
 }
 
-// newExample takes a row over. A text that makes the whole longer than maxLength is cut on the right; ok is false when
-// that leaves fewer than leastText tokens of it.
-func newExample(row *schemas.FusionExample, m mode, maxLength int) (e *example, ok bool) {
+// chunked says of each text token where its chunk begins, and of each first token how likely the teacher holds its chunk.
+// Then weights are 1 at first tokens of chunks and 0 elsewhere, and there are no entries.
+type chunked struct {
+	first    []int32
+	logProbs []float32
+}
+
+// byChunks makes chunks the example's teachers instead of distributions. Chunks that a cut goes through have none.
+func (e *example) byChunks(ends []int32, logProbs []float32) {
+	n := e.Answers()
+	e.chunked = chunked{make([]int32, n), make([]float32, n)}
+	e.ids, e.probs, e.taught = nil, nil, 0
+	e.starts, e.weights, e.rest = make([]int32, n+1), make([]float32, n), make([]float32, n)
+	for i := range e.first {
+		e.first[i] = int32(i)
+	}
+	from := int32(0)
+	for k, end := range ends {
+		if int(end) > n {
+			break
+		}
+		for i := from; i < end; i++ {
+			e.first[i] = from
+		}
+		e.weights[from], e.logProbs[from] = 1, logProbs[k]
+		e.taught++
+		from = end
+	}
+}
+
+// newExample takes a row over, with weights of positions by status. A text that makes the whole longer than maxLength is cut
+// on the right; ok is false when that leaves fewer than leastText tokens of it.
+func newExample(row *schemas.FusionExample, m mode, maxLength int, weights StatusWeights) (e *example, ok bool) {
 	e = &example{mode: m, weight: row.Weight, share: 1}
 	e.Prompt = len(row.PromptIDs)
 	n := len(row.TextIDs)
@@ -56,6 +89,7 @@ func newExample(row *schemas.FusionExample, m mode, maxLength int) (e *example, 
 	e.IDs = append(append(make([]int32, 0, e.Prompt+n), row.PromptIDs...), row.TextIDs[:n]...)
 	e.starts = make([]int32, n+1)
 	e.rest = make([]float32, n)
+	e.weights = make([]float32, n)
 	at := 0
 	for i := range n {
 		count := int(row.Counts[i])
@@ -63,13 +97,14 @@ func newExample(row *schemas.FusionExample, m mode, maxLength int) (e *example, 
 		for j := range entries {
 			entries[j] = math.Exp(float64(row.LogProbs[at+j]))
 		}
-		if row.Status[i] != schemas.StatusNone && count > 0 {
+		if w := weights[row.Status[i]]; row.Status[i] != schemas.StatusNone && count > 0 && w > 0 {
 			e.rest[i] = float32(objective.Rest(entries))
 			e.ids = append(e.ids, row.IDs[at:at+count]...)
 			for _, p := range entries {
 				e.probs = append(e.probs, float32(p))
 			}
-			e.taught++
+			e.weights[i] = float32(w)
+			e.taught += w
 		}
 		e.starts[i+1] = int32(len(e.ids))
 		at += count

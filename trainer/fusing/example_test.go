@@ -9,6 +9,7 @@ import (
 
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/trainer/batch"
+	"github.com/profuser/profuser/trainer/objective"
 )
 
 // logs are log-probs.
@@ -27,20 +28,20 @@ func TestMicroByHand(t *testing.T) {
 		PromptIDs: []int32{11, 12}, TextIDs: []int32{13, 14, 15},
 		Counts: []int32{2, 0, 1}, IDs: []int32{13, 99, 15}, LogProbs: logs(0.5, 0.25, 1),
 		Status: []int32{schemas.StatusExact, schemas.StatusNone, schemas.StatusBoundary},
-	}, inference, 100)
+	}, inference, 100, Unweighted)
 	if !ok {
 		t.Fatal("example dropped")
 	}
 	b, ok := newExample(&schemas.FusionExample{
 		Weight:    2,
 		PromptIDs: []int32{21}, TextIDs: []int32{22}, Counts: []int32{0}, Status: []int32{schemas.StatusNone},
-	}, training, 100)
+	}, training, 100, Unweighted)
 	if !ok {
 		t.Fatal("example dropped")
 	}
 	prompts := []prompt{{id: "p", examples: [modes][]*example{{a}, {b}}}}
 	examples, g := collect(prompts, flags{true, true})
-	micros := cut(examples, g, &Options{Normalize: PerExample, MicroPositions: 100}, [modes]float64{0.1, 1}, 0.5)
+	micros := cut(examples, g, &Options{Normalize: PerExample, MicroPositions: 100}, [modes]float64{0.1, 1}, objective.ByBeta(0.5))
 	if len(micros) != 1 {
 		t.Fatalf("%d micro-batches, want 1", len(micros))
 	}
@@ -95,11 +96,11 @@ func TestCut(t *testing.T) {
 		{40, 30, 20, 0}, // the prompt alone is too long
 		{10, 0, 40, 0},
 	} {
-		e, ok := newExample(row(c.prompt, c.text), training, c.limit)
+		e, ok := newExample(row(c.prompt, c.text), training, c.limit, Unweighted)
 		got := 0
 		if ok {
 			got = e.Answers()
-			if len(e.ids) != got || e.taught != got || len(e.starts) != got+1 {
+			if len(e.ids) != got || e.taught != float64(got) || len(e.starts) != got+1 {
 				t.Errorf("%+v: %d teachers for %d tokens", c, len(e.ids), got)
 			}
 		}
@@ -136,7 +137,7 @@ func TestByReward(t *testing.T) {
 		"none has":          {[]*schemas.FusionExample{row(math.NaN(), true), row(math.NaN(), false)}, true, 1, []float64{1}},
 	} {
 		corpus := &corpus{byReward: c.by, temperature: c.temperature, maxLength: 20, vocabulary: 9}
-		examples, err := corpus.examples(c.rows, inference, true)
+		examples, err := corpus.examples(c.rows, nil, inference, true)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -152,6 +153,48 @@ func TestByReward(t *testing.T) {
 		}
 		if len(examples) != len(c.want) || g.examples[inference] != 1 || math.Abs(sum-1) > 1e-9 || math.Abs(text-1) > 1e-9 {
 			t.Errorf("%s: %d examples, %d counted, shares add up to %g and %g", name, len(examples), g.examples[inference], sum, text)
+		}
+	}
+}
+
+// TestStatusWeights: positions weigh what their statuses say, divided by what they weigh together, and λ shares the loss.
+func TestStatusWeights(t *testing.T) {
+	row := &schemas.FusionExample{
+		Weight: 1, PromptIDs: []int32{11}, TextIDs: []int32{13, 14, 15, 16, 17},
+		Counts: []int32{1, 1, 1, 1, 0}, IDs: []int32{13, 14, 15, 16}, LogProbs: logs(0.5, 0.5, 0.5, 1),
+		Status: []int32{schemas.StatusExact, schemas.StatusBoundary, schemas.StatusInner, schemas.StatusOneHot, schemas.StatusNone},
+	}
+	status := StatusWeights{schemas.StatusExact: 1, schemas.StatusBoundary: 0.25, schemas.StatusOneHot: 0.5}
+	for _, c := range []struct {
+		name      string
+		blend     objective.Blend
+		normalize string
+		gold      float32
+		teacher   []float32
+	}{
+		{"beta", objective.ByBeta(0.5), PerExample, 2.0 / 5, []float32{1 / 1.75, 0.25 / 1.75, 0, 0.5 / 1.75, 0}},
+		{"lambda", objective.ByLambda(0.75), PerExample, 2 * 0.75 / 5, []float32{0.5 / 1.75, 0.125 / 1.75, 0, 0.25 / 1.75, 0}},
+		{"by token", objective.ByBeta(0.5), PerToken, 2.0 / 5, []float32{1 / 1.75, 0.25 / 1.75, 0, 0.5 / 1.75, 0}},
+	} {
+		e, ok := newExample(row, training, 100, status)
+		if !ok || e.taught != 1.75 {
+			t.Fatalf("positions weigh %g together, want 1.75", e.taught)
+		}
+		examples, g := collect([]prompt{{examples: [modes][]*example{training: {e}}}}, flags{true, true})
+		m := cut(examples, g, &Options{Normalize: c.normalize, MicroPositions: 100}, [modes]float64{0.1, 2}, c.blend)[0]
+		for i := range row.TextIDs {
+			if got := m.teacherWeight[i]; math.Abs(float64(got-c.teacher[i])) > 1e-7 || math.Abs(float64(m.goldWeight[i]-c.gold)) > 1e-7 {
+				t.Errorf("%s, position %d: weights %g and %g, want %g and %g", c.name, i, m.goldWeight[i], got, c.gold, c.teacher[i])
+			}
+		}
+		var sums losses
+		ones := make([]float32, len(m.goldWeight))
+		for i := range ones {
+			ones[i] = 1
+		}
+		sums.add(m, g, c.normalize, ones, ones)
+		if math.Abs(sums.text[training]-1) > 1e-7 || math.Abs(sums.teacher[training]-1) > 1e-7 {
+			t.Errorf("%s: means of ones are %g and %g", c.name, sums.text[training], sums.teacher[training])
 		}
 	}
 }

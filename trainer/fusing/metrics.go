@@ -17,7 +17,7 @@ type stepLine struct {
 	Step  int    `json:"step"`
 	Epoch int    `json:"epoch"`
 	Stage string `json:"stage"`
-	// Loss is w_I·LossInference + w_T·LossTraining = SFT + β·KL.
+	// Loss is w_I·LossInference + w_T·LossTraining = SFT + β·KL, or λ·SFT + (1-λ)·KL.
 	Loss          *float64 `json:"loss"`
 	LossInference *float64 `json:"loss_inference"`
 	LossTraining  *float64 `json:"loss_training"`
@@ -41,6 +41,24 @@ type heldOutLine struct {
 	End string `json:"end"`
 	// HeldOut are the losses on the held-out prompts by mode, weights 1.
 	HeldOut map[string]heldOutLoss `json:"held_out"`
+}
+
+// decisionLine is what it says when an adaptive stage may move its weights.
+type decisionLine struct {
+	Step     int      `json:"step"`
+	Epoch    int      `json:"epoch"`
+	Stage    string   `json:"stage"`
+	Decision decision `json:"decision"`
+}
+
+// decision holds the weights from the next step on, and what they follow from (curriculum.Shift).
+type decision struct {
+	Shift     float64 `json:"shift"`
+	Inference float64 `json:"weight_inference"`
+	Training  float64 `json:"weight_training"`
+	// Improvement is the relative fall of the held-out inference-mode loss below the best before; null at the first decision.
+	Improvement *float64               `json:"improvement"`
+	HeldOut     map[string]heldOutLoss `json:"held_out"`
 }
 
 // heldOutLoss is a mode's loss on the held-out prompts.

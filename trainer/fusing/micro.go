@@ -4,10 +4,11 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/profuser/profuser/trainer/batch"
+	"github.com/profuser/profuser/trainer/objective"
 )
 
 // global counts what a batch's losses are divided by: of each mode the prompts with examples, and of the examples by their
-// shares the text tokens and taught positions.
+// shares the text tokens and what taught positions weigh.
 type global struct {
 	examples [modes]int
 	tokens   [modes]float64
@@ -25,7 +26,7 @@ func collect(prompts []prompt, needs flags) (examples []*example, g global) {
 			for _, e := range of {
 				examples = append(examples, e)
 				g.tokens[m] += e.share * float64(e.Answers())
-				g.taught[m] += e.share * float64(e.taught)
+				g.taught[m] += e.share * e.taught
 			}
 		}
 	}
@@ -37,14 +38,14 @@ func collect(prompts []prompt, needs flags) (examples []*example, g global) {
 //	example: weight/(n·N) and weight/(Σm·N);   token: weight over the mode's tokens and taught positions in the global batch
 func (g global) shares(e *example, normalize string) (text, teacher float64) {
 	if normalize == PerToken {
-		return e.weight / g.tokens[e.mode], e.weight / teachers(g.taught[e.mode])
+		return e.weight / g.tokens[e.mode], e.weight / orOne(g.taught[e.mode])
 	}
 	n := float64(g.examples[e.mode])
-	return e.weight / (float64(e.Answers()) * n), e.weight / (float64(max(1, e.taught)) * n)
+	return e.weight / (float64(e.Answers()) * n), e.weight / (orOne(e.taught) * n)
 }
 
-// teachers is a number of taught positions to divide by: 1 where there are none.
-func teachers(n float64) float64 {
+// orOne is what positions weigh together, to divide by: 1 where they weigh nothing.
+func orOne(n float64) float64 {
 	if n == 0 {
 		return 1
 	}
@@ -56,6 +57,7 @@ type micro struct {
 	examples      []*example
 	rows          *batch.Rows
 	k             int
+	byChunks      bool // ids and probs [A, 1] are those of chunks, see objective.Fusion
 	goldWeight    []float32
 	teacherWeight []float32
 	ids           []int32
@@ -65,16 +67,16 @@ type micro struct {
 // leastRows is what a micro-batch gathers before padding counts: smaller products run slower than padding costs.
 const leastRows = 16
 
-// cut makes micro-batches of examples. weights are w_I and w_T, beta scales the divergence; the weights of positions hold
-// all divisions, so that the graph's sums are the loss.
-func cut(examples []*example, g global, o *Options, weights [modes]float64, beta float64) []*micro {
+// cut makes micro-batches of examples. weights are w_I and w_T, blend those of cross-entropy and divergence; the weights of
+// positions hold all divisions, so that the graph's sums are the loss.
+func cut(examples []*example, g global, o *Options, weights [modes]float64, blend objective.Blend) []*micro {
 	lengths := make([]int, len(examples))
 	for i, e := range examples {
 		lengths[i] = e.Inputs()
 	}
 	var out []*micro
 	for _, group := range batch.Groups(lengths, o.MicroPositions, leastRows) {
-		m := &micro{}
+		m := &micro{byChunks: o.Teaching.Kind == objective.ALM}
 		var sequences []batch.Sequence
 		answers, widest := 0, 1
 		for _, i := range group.Members {
@@ -88,14 +90,17 @@ func cut(examples []*example, g global, o *Options, weights [modes]float64, beta
 		}
 		m.rows = batch.PackInto(sequences, group.B, group.S, batch.Count(answers, 32))
 		m.k = (widest + 7) / 8 * 8
-		m.fill(g, o.Normalize, weights, beta)
+		if m.byChunks {
+			m.k = 1
+		}
+		m.fill(g, o.Normalize, weights, blend)
 		out = append(out, m)
 	}
 	return out
 }
 
 // fill lays out what belongs to the predicting positions, in the order of rows.Index.
-func (m *micro) fill(g global, normalize string, weights [modes]float64, beta float64) {
+func (m *micro) fill(g global, normalize string, weights [modes]float64, blend objective.Blend) {
 	a := len(m.rows.Index)
 	m.goldWeight, m.teacherWeight, m.rest = make([]float32, a), make([]float32, a), make([]float32, a)
 	m.ids, m.probs = make([]int32, a*m.k), make([]float32, a*m.k)
@@ -103,16 +108,22 @@ func (m *micro) fill(g global, normalize string, weights [modes]float64, beta fl
 	for _, e := range m.examples {
 		text, teacher := g.shares(e, normalize)
 		for t := range e.Answers() {
-			m.goldWeight[at] = float32(weights[e.mode] * text)
+			m.goldWeight[at] = float32(weights[e.mode] * blend.Text * text)
 			m.rest[at] = e.rest[t]
 			from, to := e.starts[t], e.starts[t+1]
-			if to > from {
-				m.teacherWeight[at] = float32(weights[e.mode] * beta * teacher)
+			m.teacherWeight[at] = float32(weights[e.mode] * blend.Teacher * teacher * float64(e.weights[t]))
+			if m.byChunks {
+				m.ids[at], m.probs[at] = int32(at-t)+e.first[t], e.logProbs[t]
+			} else {
+				copy(m.ids[at*m.k:], e.ids[from:to])
+				copy(m.probs[at*m.k:], e.probs[from:to])
 			}
-			copy(m.ids[at*m.k:], e.ids[from:to])
-			copy(m.probs[at*m.k:], e.probs[from:to])
 			at++
 		}
+	}
+	for m.byChunks && at < a { // padding is no part of a chunk
+		m.ids[at] = int32(at)
+		at++
 	}
 }
 
@@ -139,8 +150,8 @@ func (l *losses) add(m *micro, g global, normalize string, crossEntropy, diverge
 		text, teacher := g.shares(e, normalize)
 		for t := range e.Answers() {
 			l.text[e.mode] += float64(crossEntropy[at]) * text
-			if e.starts[t+1] > e.starts[t] {
-				l.teacher[e.mode] += float64(divergence[at]) * teacher
+			if w := float64(e.weights[t]); w > 0 {
+				l.teacher[e.mode] += float64(divergence[at]) * teacher * w
 			}
 			at++
 		}

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/trainer/card"
 	"github.com/profuser/profuser/trainer/curriculum"
 	"github.com/profuser/profuser/trainer/lora"
@@ -30,12 +32,18 @@ type Options struct {
 	Settings map[string]string
 	// About is what the model card says of the models.
 	About card.About
+	// Fused are the keys of the step fuse with their values, which the datasets must have been made with; nil checks nothing.
+	Fused map[string]string
 	// Seed of the order of prompts, and of an adapter's first values.
 	Seed int64
 	// Holdout is the share of prompts that is held out, in [0, 1).
 	Holdout float64
-	// Beta weighs the divergence beside the cross-entropy, at least 0.
+	// Beta weighs the divergence beside the cross-entropy, at least 0: L = L_SFT + β·L_KL.
 	Beta float64
+	// Lambda, if set, is used instead of Beta, in [0, 1]: L = λ·L_SFT + (1-λ)·L_KL.
+	Lambda *float64
+	// StatusWeights weigh positions in the divergence. Default Unweighted.
+	StatusWeights StatusWeights
 	// Teaching is the divergence.
 	Teaching objective.Teaching
 	// Normalize is PerExample or PerToken.
@@ -45,6 +53,8 @@ type Options struct {
 	RewardTemperature float64
 	// Stages of the training.
 	Stages []curriculum.Stage
+	// Adaptive holds the constants of an adaptive stage.
+	Adaptive curriculum.Settings
 	// BatchPrompts is the number of prompts of a batch, positive.
 	BatchPrompts int
 	// MaxLength is the longest example in tokens; the model's context bounds it too.
@@ -93,6 +103,23 @@ type Options struct {
 	Log io.Writer
 }
 
+// StatusWeights say by status what a position weighs in the divergence, at least 0; none has no teacher and always 0.
+type StatusWeights [schemas.StatusOneHot + 1]float64
+
+// Unweighted lets all positions with a teacher count alike.
+var Unweighted = StatusWeights{schemas.StatusExact: 1, schemas.StatusBoundary: 1, schemas.StatusInner: 1, schemas.StatusOneHot: 1}
+
+// blend weighs the two parts of the loss in a stage.
+func (o *Options) blend(s curriculum.Stage) objective.Blend {
+	switch {
+	case s.TextOnly:
+		return objective.Blend{Text: 1}
+	case o.Lambda != nil:
+		return objective.ByLambda(*o.Lambda)
+	}
+	return objective.ByBeta(o.Beta)
+}
+
 // How the losses of a mode are divided.
 const (
 	// PerExample averages over each example's positions, then over examples.
@@ -129,6 +156,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("objective.reward_temperature: %g, must be positive", o.RewardTemperature)
 	case !(o.Beta >= 0):
 		return fmt.Errorf("objective.beta: %g, must not be negative", o.Beta)
+	case o.Lambda != nil && !(*o.Lambda >= 0 && *o.Lambda <= 1):
+		return fmt.Errorf("objective.lambda: %g, must be in [0, 1]", *o.Lambda)
 	case !(o.Holdout >= 0 && o.Holdout < 1):
 		return fmt.Errorf("prompts.holdout: %g, must be in [0, 1)", o.Holdout)
 	case o.BatchPrompts < 1:
@@ -149,6 +178,13 @@ func (o *Options) validate() error {
 		return errors.New("trainer.lora.save: adapter, but trainer.lora.rank is 0: there is no adapter")
 	case len(o.Stages) == 0:
 		return errors.New("curriculum: no stages")
+	case slices.ContainsFunc(o.Stages, func(s curriculum.Stage) bool { return s.Adaptive }):
+		if err := o.Adaptive.Validate(); err != nil {
+			return err
+		}
+	}
+	if o.StatusWeights == (StatusWeights{}) {
+		o.StatusWeights = Unweighted
 	}
 	if o.LoRA != nil {
 		if err := o.LoRA.Validate(); err != nil {

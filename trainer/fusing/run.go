@@ -21,10 +21,12 @@ import (
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/decoder"
 	"github.com/profuser/profuser/models/processor"
+	"github.com/profuser/profuser/trainer/curriculum"
 	"github.com/profuser/profuser/trainer/identity"
 	"github.com/profuser/profuser/trainer/loop"
 	"github.com/profuser/profuser/trainer/lora"
 	"github.com/profuser/profuser/trainer/memory"
+	"github.com/profuser/profuser/trainer/objective"
 	"github.com/profuser/profuser/trainer/result"
 )
 
@@ -53,23 +55,28 @@ func Run(ctx context.Context, o Options) (Result, error) {
 			if sets[m], err = openSet(ctx, o.Store, m, format.Tokenizer().Fingerprint()); err != nil {
 				return Result{}, err
 			}
+			if err := checkFused(sets[m], o.Fused); err != nil {
+				return Result{}, err
+			}
 		}
 	}
 	id, err := o.identify(sets)
 	if err != nil {
 		return Result{}, err
 	}
-	if o.Fresh {
-		if err := o.clear(); err != nil {
-			return Result{}, err
+	if !o.Fresh {
+		if done, err := o.finished(id); done || err != nil {
+			return Result{Skipped: done}, err
 		}
-	}
-	if done, err := o.finished(id); done || err != nil {
-		return Result{Skipped: done}, err
 	}
 	t, err := prepare(ctx, &o, format, sets, id)
 	if err != nil {
 		return Result{}, err
+	}
+	if o.Fresh { // only now that all is checked
+		if err := o.clear(); err != nil {
+			return Result{}, err
+		}
 	}
 	if err := t.run(ctx); err != nil {
 		return Result{}, err
@@ -154,7 +161,7 @@ func prepare(ctx context.Context, o *Options, format *chat.Format, sets [modes]*
 	if err != nil {
 		return nil, err
 	}
-	t := &trainer{o: o, config: config, id: id, sets: sets, saved: time.Now()}
+	t := &trainer{o: o, config: config, id: id, sets: sets, saved: time.Now(), shift: curriculum.Start()}
 	t.state.Digest, t.state.Depends = id.Digest, id.Items
 	if t.corpus, err = openCorpus(ctx, o, sets, min(o.MaxLength, config.Context()), config.VocabSize()); err != nil {
 		return nil, err
@@ -197,13 +204,14 @@ func (t *trainer) fits(ctx context.Context) error {
 	}
 	defer backend.Finalize()
 	training := memory.Training{
-		Config: t.config, LoRA: t.o.LoRA, Moments: t.o.Optimizer.Moments, Build: fusionModel(t.config, t.o.Teaching), Backend: backend,
+		Config: t.config, LoRA: t.o.LoRA, Moments: t.o.Optimizer.Moments, Backend: backend,
+		Build:       func(c decoder.Config) loop.Build { return fusionModel(c, t.o.Teaching) },
 		Accelerator: strings.HasPrefix(t.o.Backend, "xla:"), Passes: loop.Passes(backend, t.o.Devices), Positions: t.o.MicroPositions,
 		Shapes: func(positions int) (all [][]shapes.Shape) {
 			o := *t.o
 			o.MicroPositions = positions
 			for _, of := range examples {
-				all = append(all, largest(cut(of, global{}, &o, [modes]float64{}, 0)))
+				all = append(all, largest(cut(of, global{}, &o, [modes]float64{}, objective.Blend{})))
 			}
 			return all
 		},

@@ -8,6 +8,7 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/decoder"
+	"github.com/profuser/profuser/trainer/curriculum"
 	"github.com/profuser/profuser/trainer/loop"
 	"github.com/profuser/profuser/trainer/optim"
 	"github.com/profuser/profuser/trainer/trainertest"
@@ -39,7 +40,7 @@ func TestSplit(t *testing.T) {
 					t.Fatal(err)
 				}
 				var got losses
-				for _, m := range cut(examples, g, &o, [modes]float64{0.1, 1}, o.Beta) {
+				for _, m := range cut(examples, g, &o, [modes]float64{0.1, 1}, o.blend(curriculum.Stage{})) {
 					reports, err := l.Accumulate(m.inputs()...)
 					if err != nil {
 						t.Fatal(err)

@@ -14,8 +14,10 @@ import (
 	"github.com/profuser/profuser/models/decoder"
 	"github.com/profuser/profuser/trainer/best"
 	"github.com/profuser/profuser/trainer/card"
+	"github.com/profuser/profuser/trainer/curriculum"
 	"github.com/profuser/profuser/trainer/identity"
 	"github.com/profuser/profuser/trainer/loop"
+	"github.com/profuser/profuser/trainer/objective"
 	"github.com/profuser/profuser/trainer/optim"
 	"github.com/profuser/profuser/trainer/result"
 )
@@ -35,6 +37,7 @@ type trainer struct {
 	forward  *loop.Forward
 	journal  *journal
 	progress *loop.Progress
+	shift    curriculum.Shift // of an adaptive stage
 	state    loop.State
 	saved    time.Time // of the last checkpoint
 }
@@ -50,6 +53,9 @@ func (t *trainer) run(ctx context.Context) (err error) {
 	}
 	if resumed {
 		t.state = state
+		if err := t.recall(); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(t.o.Log, "train: %d rows, %d prompts held out, %d rows too long; %d steps in %d epochs\n", t.corpus.rows, len(t.corpus.held), t.corpus.dropped, t.total, len(t.plan))
 	if t.journal, err = openJournal(t.o.metrics(), t.state.Step); err != nil {
@@ -60,7 +66,7 @@ func (t *trainer) run(ctx context.Context) (err error) {
 	if resumed {
 		fmt.Fprintf(t.o.Log, "train: going on after step %d of %d\n", t.state.Step, t.total)
 		t.progress.Resume(t.state.Step)
-	} else if err := t.readHeldOut(t.plan[0], "start", 0); err != nil {
+	} else if err := t.begin(); err != nil {
 		return err
 	}
 	for _, e := range t.plan {
@@ -75,6 +81,17 @@ func (t *trainer) run(ctx context.Context) (err error) {
 	return t.finish()
 }
 
+// begin says where the training starts from.
+func (t *trainer) begin() error {
+	if err := t.readHeldOut(t.plan[0], "start", 0); err != nil {
+		return err
+	}
+	if !t.dueDecision(t.plan[0].stage) {
+		return nil
+	}
+	return t.decide(t.plan[0])
+}
+
 // epoch does what is left of an epoch and what belongs to its end.
 func (t *trainer) epoch(ctx context.Context, e epoch) error {
 	order := t.corpus.order(t.o.Seed, e.number, e.needs)
@@ -84,8 +101,14 @@ func (t *trainer) epoch(ctx context.Context, e epoch) error {
 		}
 		started := time.Now()
 		places := order[at*t.o.BatchPrompts : min(len(order), (at+1)*t.o.BatchPrompts)]
+		t.weigh(&e)
 		if err := t.step(ctx, e, places, started); err != nil {
 			return err
+		}
+		if t.dueDecision(e.stage) {
+			if err := t.decide(e); err != nil {
+				return err
+			}
 		}
 		t.state.Position = at + 1
 		t.state.Seconds += time.Since(started).Seconds()
@@ -122,14 +145,11 @@ func (t *trainer) step(ctx context.Context, e epoch, places []place, started tim
 	}
 	t.state.Step++
 	t.state.Stage, t.state.Epoch = e.stage.Name, e.number
-	beta := t.o.Beta
-	if e.stage.TextOnly {
-		beta = 0
-	}
-	line := stepLine{Step: t.state.Step, Epoch: e.number, Stage: e.stage.Name, LearningRate: t.schedule.Rate(t.state.Step)}
+	blend := t.o.blend(e.stage)
+	line := stepLine{Step: t.state.Step, Epoch: e.number, Stage: e.stage.Name, LearningRate: t.rate(e.stage)}
 	examples, g := collect(prompts, e.needs)
 	var sums losses
-	micros := cut(examples, g, t.o, e.weights, beta)
+	micros := cut(examples, g, t.o, e.weights, blend)
 	inputs := make([][]any, len(micros))
 	for i, m := range micros {
 		inputs[i] = m.inputs()
@@ -144,7 +164,7 @@ func (t *trainer) step(ctx context.Context, e epoch, places []place, started tim
 	for _, x := range examples {
 		line.Tokens += x.Inputs()
 	}
-	line.take(sums, g, e.weights, beta)
+	line.take(sums, g, e.weights, blend)
 	norm, err := math.NaN(), error(loop.ErrNotFinite)
 	if line.Loss != nil {
 		norm, err = t.learner.Apply(line.LearningRate, 1)
@@ -181,14 +201,14 @@ func (t *trainer) show(line stepLine) error {
 }
 
 // take fills in the losses; Loss stays nil when it is not finite.
-func (l *stepLine) take(s losses, g global, weights [modes]float64, beta float64) {
+func (l *stepLine) take(s losses, g global, weights [modes]float64, blend objective.Blend) {
 	var loss, text, teacher float64
 	parts := [modes]**float64{&l.LossInference, &l.LossTraining}
 	for m := range modes {
 		if g.examples[m] == 0 {
 			continue
 		}
-		of := s.text[m] + beta*s.teacher[m]
+		of := blend.Of(s.text[m], s.teacher[m])
 		*parts[m] = finite(of)
 		loss += weights[m] * of
 		text += weights[m] * s.text[m]
@@ -207,25 +227,36 @@ func finite(x float64) *float64 {
 
 // readHeldOut writes the losses on the held-out prompts, of both modes whatever the stage weighs.
 func (t *trainer) readHeldOut(e epoch, end string, step int) error {
-	line := heldOutLine{Step: step, Epoch: e.number, Stage: e.stage.Name, End: end, HeldOut: map[string]heldOutLoss{}}
+	line := heldOutLine{Step: step, Epoch: e.number, Stage: e.stage.Name, End: end}
 	if end == "start" {
 		line.Epoch = 0
 	}
+	var err error
+	if line.HeldOut, err = t.heldOut(e.stage); err != nil {
+		return err
+	}
+	return t.journal.write(line)
+}
+
+// heldOut reads the held-out prompts: the losses of both modes, weights 1, as a stage blends their parts.
+func (t *trainer) heldOut(s curriculum.Stage) (map[string]heldOutLoss, error) {
 	examples, g := collect(t.corpus.held, flags{true, true})
+	blend := t.o.blend(s)
+	out := map[string]heldOutLoss{}
 	var sums losses
-	for _, m := range cut(examples, g, t.o, [modes]float64{1, 1}, 1) {
+	for _, m := range cut(examples, g, t.o, [modes]float64{1, 1}, blend) {
 		reports, err := t.forward.Call(m.inputs()...)
 		if err != nil {
-			return fmt.Errorf("reading the held-out prompts: %w", err)
+			return nil, fmt.Errorf("reading the held-out prompts: %w", err)
 		}
 		sums.add(m, g, t.o.Normalize, reports[0], reports[1])
 	}
 	for m := range modes {
 		if g.examples[m] > 0 && finite(sums.text[m]) != nil && finite(sums.teacher[m]) != nil {
-			line.HeldOut[modeNames[m]] = heldOutLoss{Loss: sums.text[m] + t.o.Beta*sums.teacher[m], SFT: sums.text[m], KL: sums.teacher[m], Examples: g.examples[m]}
+			out[modeNames[m]] = heldOutLoss{Loss: blend.Of(sums.text[m], sums.teacher[m]), SFT: sums.text[m], KL: sums.teacher[m], Examples: g.examples[m]}
 		}
 	}
-	return t.journal.write(line)
+	return out, nil
 }
 
 // due reports whether a checkpoint inside an epoch should be made now.

@@ -36,6 +36,8 @@ type State struct {
 	// Digest stands for everything that the training depends on, Depends lists it, to say what differs.
 	Digest  string            `json:"digest"`
 	Depends map[string]string `json:"depends,omitempty"`
+	// Curriculum is what the curriculum has to remember, in its own JSON; most kinds remember nothing.
+	Curriculum json.RawMessage `json:"curriculum,omitempty"`
 	// Seconds is the time spent so far.
 	Seconds float64 `json:"seconds"`
 	// Files are the SHA-256 of the checkpoint's other files.

@@ -23,8 +23,8 @@ type Training struct {
 	LoRA *lora.Options
 	// Moments is the moments' type, optim.Float32 or optim.BFloat16.
 	Moments string
-	// Build makes the graph of a micro-batch, on Backend.
-	Build   loop.Build
+	// Build makes the graph of a micro-batch of a model, on Backend.
+	Build   func(c decoder.Config) loop.Build
 	Backend compute.Backend
 	// Accelerator says that the graph runs elsewhere than in the host's memory.
 	Accelerator bool
@@ -79,7 +79,7 @@ func (t Training) Of() (Estimate, error) {
 		e.Moments = 4 * trained
 	}
 	for _, inputs := range t.Shapes(t.Positions) {
-		p, err := PassOf(t.Backend, store, t.Build, inputs)
+		p, err := PassOf(t.Backend, store, t.Build(t.Config), inputs)
 		if err != nil {
 			return e, err
 		}

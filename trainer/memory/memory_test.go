@@ -84,11 +84,13 @@ func training(t *testing.T) Training {
 	t.Cleanup(backend.Finalize)
 	return Training{
 		Config: c, Moments: optim.Float32, Backend: backend, Passes: 2, Positions: 2048,
-		Build: func(scope *model.Scope, in []*Node) ([]*Node, map[string]*Node) {
-			n := loop.NewNetwork(scope, c, in[0])
-			logits, back := n.Rows(in[1], "")
-			back(logits)
-			return nil, n.Gradients()
+		Build: func(c decoder.Config) loop.Build {
+			return func(scope *model.Scope, in []*Node) ([]*Node, map[string]*Node) {
+				n := loop.NewNetwork(scope, c, in[0])
+				logits, back := n.Rows(in[1], "")
+				back(logits)
+				return nil, n.Gradients()
+			}
 		},
 		Shapes: func(positions int) [][]shapes.Shape {
 			rows := max(1, positions/32)

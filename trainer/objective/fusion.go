@@ -43,8 +43,10 @@ type Teaching struct {
 	Divergence string
 	// Rest is Bucket or Renormalize. Default Bucket.
 	Rest string
-	// Temperature τ of both sides, positive; D is multiplied by τ². Default 1.
+	// Temperature τ of both sides, positive; D is multiplied by τ². Default 1; of kind ALM 100, and D is multiplied by τ.
 	Temperature float64
+	// Kind is Fused (the default, "") or ALM.
+	Kind string
 }
 
 // Validate names the first field that cannot be.
@@ -53,6 +55,9 @@ func (t Teaching) Validate() error {
 	case KL, ReverseKL, JSD, CE:
 	default:
 		return fmt.Errorf("objective.divergence: %q; kl, reverse_kl, jsd and ce are known", t.Divergence)
+	}
+	if t.Kind != "" && t.Kind != Fused && t.Kind != ALM {
+		return fmt.Errorf("objective.kind: %q; fusion and alm are known", t.Kind)
 	}
 	if t.Rest != Bucket && t.Rest != Renormalize {
 		return fmt.Errorf("objective.rest: %q; bucket and renormalize are known", t.Rest)
@@ -96,7 +101,8 @@ func Rest(probs []float64) float64 {
 	return 0
 }
 
-// Fusion is the loss of the fused target: the cross-entropy of the text and the divergence from the teacher.
+// Fusion is the loss of the fused target: the cross-entropy of the text and the divergence from the teacher, of kind ALM by
+// chunks (see chunked), else
 //
 //	L = Σ_a goldWeight_a · (-log q_a(y_a)) + teacherWeight_a · D(p_a ‖ q_a)
 //
@@ -112,6 +118,9 @@ func Rest(probs []float64) float64 {
 // Source: L_SFT + β·L_KL of the ProFuser paper (spec/objective.md); Renormalize and CE after FuseLLM (Wan et al. 2024,
 // arXiv 2401.10491), there over dense matrices and per packed block.
 func Fusion(logits *Node, p Positions, t Teaching) (crossEntropy, divergence, gradient *Node) {
+	if t.Kind == ALM {
+		return chunked(logits, p, t)
+	}
 	a, k := p.IDs.Shape().Dimensions[0], p.IDs.Shape().Dimensions[1]
 	gold := Reshape(p.Gold, a, 1)
 	r := read(logits, Concatenate([]*Node{p.IDs, gold}, 1))
@@ -193,14 +202,17 @@ func normalized(x *Node) *Node { return Sub(x, logSumExp(x)) }
 func restOf(logQ *Node) *Node {
 	x := MinScalar(logSumExp(logQ), 0)
 	g := x.Graph()
-	near := GreaterThan(x, Const(g, float32(-math.Ln2)))
 	full := GreaterOrEqual(x, Const(g, float32(-1e-8)))
 	safe := Where(full, MulScalar(OnesLike(x), -1), x)
-	closeBy := Log(Neg(decoder.FastExpm1(safe)))
-	far := Log1P(Neg(decoder.FastExp(MaxScalar(safe, -80))))
-	rest := Where(near, closeBy, far)
+	rest := log1mexp(safe)
 	floored := LogicalOr(full, LessThan(rest, Const(g, float32(logFloor))))
 	return Where(floored, MulScalar(OnesLike(x), logFloor), rest)
+}
+
+// log1mexp is log(1 - e^x) for x below 0, by the branch that is exact there.
+func log1mexp(x *Node) *Node {
+	near := GreaterThan(x, Const(x.Graph(), float32(-math.Ln2)))
+	return Where(near, Log(Neg(decoder.FastExpm1(x))), Log1P(Neg(decoder.FastExp(MaxScalar(x, -80)))))
 }
 
 // diverge is D of the sides, [A, 1].

@@ -92,8 +92,9 @@ func across(x, y *Node) *Node {
 // along is x·y for each row of the batch.
 func along(x, y *Node) *Node { return Dot(x, y).General([]int{2}, []int{0}, []int{1}, []int{0}) }
 
-// largest is the number of elements up to which a mask is a constant of the graph.
-const largest = 1 << 22
+// largest is the number of elements up to which a mask is a constant of the graph, row by row. Every shape of a batch has
+// a graph of its own, which keeps its constants; a larger mask is repeated for the rows at each run.
+const largest = 1 << 16
 
 // mask is, for heads with these slopes, the causal mask, -1e9 at later keys, plus slope·(k - (S-1)): [n·B, S, S]. Equal
 // masks are made once.

@@ -23,7 +23,7 @@ type projections struct {
 	x      *Node
 	undo   back
 	scaled []*Node
-	record []func(*Node)
+	record []func(d, gradient, x *Node)
 }
 
 func (t *Tape) project(x *Node, centre bool, norm string, names ...string) *projections {
@@ -59,7 +59,7 @@ func (p *projections) parts(i, n int) []*Node {
 func (p *projections) back(gradients ...*Node) *Node {
 	var dx *Node
 	for i, d := range gradients {
-		p.record[i](Transpose(times(p.t.flip(p.x), d), 0, 1))
+		p.record[i](Transpose(times(p.t.flip(p.x), d), 0, 1), d, p.x)
 		part := times(d, p.scaled[i])
 		if dx != nil {
 			part = Add(dx, part)
@@ -121,7 +121,7 @@ func (t *Tape) merge(x *Node, outs []*Node, name string) (*Node, func(d *Node) [
 	w := t.weight(name)
 	o := join(outs)
 	return Add(x, decoder.TimesTransposed(o, w)), func(d *Node) []*Node {
-		t.record(name, times(t.flip(d), o))
+		t.recordProduct(name, times(t.flip(d), o), d, o, nil)
 		ds := make([]*Node, len(outs))
 		n := t.c.HeadDim
 		if d.Shape().Size()*n < decoder.SmallProduct {
@@ -146,10 +146,11 @@ func (t *Tape) swiglu(x *Node, name string) (*Node, back) {
 	gate, up := in.parts(0, 1)[0], in.parts(1, 1)[0]
 	sigma := decoder.SigmoidValue(gate)
 	silu := Mul(gate, sigma)
-	y, undo := t.linear(Mul(silu, up), t.weight(name+"mlp.down_proj.weight"))
+	h := Mul(silu, up)
+	y, undo := t.linear(h, t.weight(name+"mlp.down_proj.weight"))
 	return Add(x, y), func(d *Node) *Node {
 		dh, dw := undo(d)
-		t.record(name+"mlp.down_proj.weight", dw)
+		t.recordProduct(name+"mlp.down_proj.weight", dw, d, h, nil)
 		slope := Sub(Add(sigma, silu), Mul(silu, sigma))
 		return Add(d, in.back(Mul(Mul(dh, up), slope), Mul(dh, silu)))
 	}

@@ -45,10 +45,11 @@ func (t *Tape) gelu(x *Node, name string) (*Node, back) {
 	in := t.project(x, true, name+"norm_2.weight", name+"ffn.up_proj.weight")
 	up := in.parts(0, 1)[0]
 	cdf := MulScalar(OnePlus(Erf(MulScalar(up, 1/math.Sqrt2))), 0.5)
-	y, undo := t.linear(Mul(up, cdf), t.weight(name+"ffn.down_proj.weight"))
+	h := Mul(up, cdf)
+	y, undo := t.linear(h, t.weight(name+"ffn.down_proj.weight"))
 	return Add(x, y), func(d *Node) *Node {
 		dh, dw := undo(d)
-		t.record(name+"ffn.down_proj.weight", dw)
+		t.recordProduct(name+"ffn.down_proj.weight", dw, d, h, nil)
 		density := MulScalar(decoder.ExpValue(MulScalar(Mul(up, up), -0.5)), 1/math.Sqrt(2*math.Pi))
 		return Add(d, in.back(Mul(dh, Add(cdf, Mul(up, density)))))
 	}

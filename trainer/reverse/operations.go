@@ -69,13 +69,14 @@ func (t *Tape) normalize(x *Node, centre bool) (*Node, back) {
 }
 
 // scaled folds a norm's weight [D] into the columns of a matrix [out, D] behind it. Its reverse takes the gradient at the
-// product and records both weights'.
-func (t *Tape) scaled(norm, name string) (*Node, func(d *Node)) {
+// product, d, which is gradientᵀ·x of the matrix's result and input, and records both weights'.
+func (t *Tape) scaled(norm, name string) (*Node, func(d, gradient, x *Node)) {
 	w := t.weight(name)
 	out, in := w.Shape().Dimensions[0], w.Shape().Dimensions[1]
-	scale := times(t.ones(out, 1), Reshape(t.weight(norm), 1, in))
-	return Mul(w, scale), func(d *Node) {
-		t.record(name, Mul(d, scale))
+	row := Reshape(t.weight(norm), 1, in)
+	scale := times(t.ones(out, 1), row)
+	return Mul(w, scale), func(d, gradient, x *Node) {
+		t.recordProduct(name, Mul(d, scale), gradient, x, row)
 		t.record(norm, Reshape(times(t.ones(1, out), Mul(d, w)), in))
 	}
 }

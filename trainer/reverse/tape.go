@@ -119,15 +119,8 @@ func (t *Tape) variable(name string) *model.Variable {
 	return v
 }
 
-// record adds to a weight's gradient, or to those of its low-rank factors; frozen weights need none.
+// record adds to a weight's gradient; a frozen one has none.
 func (t *Tape) record(name string, gradient *Node) {
-	module := lowrank.Module(name)
-	if low := lowrank.Of(t.scope.Store(), t.g, module); low != nil {
-		nameA, nameB := lowrank.Names(module)
-		a, b := low.Project(gradient)
-		t.record(nameA, a)
-		t.record(nameB, b)
-	}
 	if !t.variable(name).Trainable {
 		return
 	}
@@ -135,6 +128,18 @@ func (t *Tape) record(name string, gradient *Node) {
 		gradient = Add(before, gradient)
 	}
 	t.gradients[name] = gradient
+}
+
+// recordProduct records the gradient of a matrix, which is dᵀ·x times row, the whole, or those of its low-rank factors.
+func (t *Tape) recordProduct(name string, whole, d, x, row *Node) {
+	module := lowrank.Module(name)
+	if low := lowrank.Of(t.scope.Store(), t.g, module); low != nil {
+		nameA, nameB := lowrank.Names(module)
+		a, b := low.Back(d, x, row)
+		t.record(nameA, a)
+		t.record(nameB, b)
+	}
+	t.record(name, whole)
 }
 
 // scatter adds rows' gradients [T, D] to the rows of an embedding's.
@@ -178,7 +183,7 @@ func (r *Rows) Head(name string) (out *Node, backward func(gradient *Node)) {
 	out, undoLinear := t.linear(r.value, scaled)
 	return out, func(gradient *Node) {
 		d, dw := undoLinear(gradient)
-		undo(dw)
+		undo(dw, gradient, r.value)
 		if t.atHidden == nil {
 			t.atHidden = Zeros(t.g, t.hidden.Shape())
 		}

@@ -16,6 +16,24 @@ const PartPrompts = 8
 // committed. Answers are short in inference mode and longer in training mode; every seventh prompt has no reference;
 // every fifth position has no teacher, the others have three entries, the text's token first.
 func WriteFusion(ctx context.Context, s dataset.Store, format *chat.Format, n int) error {
+	return write(ctx, s, format, n, func(e schemas.FusionExample) schemas.FusionExample { return e })
+}
+
+// WriteChunked is WriteFusion with chunks of one, two and three tokens in turn, of half a nat a token.
+func WriteChunked(ctx context.Context, s dataset.Store, format *chat.Format, n int) error {
+	return write(ctx, s, format, n, func(e schemas.FusionExample) schemas.ChunkedExample {
+		x := schemas.ChunkedExample{FusionExample: e}
+		for at, size := 0, 1; at < len(e.TextIDs); size = size%3 + 1 {
+			size := min(size, len(e.TextIDs)-at)
+			at += size
+			x.ChunkEnds, x.ChunkLogProbs = append(x.ChunkEnds, int32(at)), append(x.ChunkLogProbs, -0.5*float32(size))
+		}
+		return x
+	})
+}
+
+// write writes both datasets of rows made from examples.
+func write[T any](ctx context.Context, s dataset.Store, format *chat.Format, n int, of func(schemas.FusionExample) T) error {
 	fingerprint := format.Tokenizer().Fingerprint()
 	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
 		name := "fusion/" + mode
@@ -25,7 +43,7 @@ func WriteFusion(ctx context.Context, s dataset.Store, format *chat.Format, n in
 		}
 		parts := (n + PartPrompts - 1) / PartPrompts
 		for part := range parts {
-			var rows []schemas.FusionExample
+			var rows []T
 			for i := part * PartPrompts; i < min(n, (part+1)*PartPrompts); i++ {
 				if mode == schemas.ModeTraining && i%7 == 3 {
 					continue
@@ -34,7 +52,7 @@ func WriteFusion(ctx context.Context, s dataset.Store, format *chat.Format, n in
 				if err != nil {
 					return err
 				}
-				rows = append(rows, row)
+				rows = append(rows, of(row))
 			}
 			data, err := dataset.EncodePart(rows, dataset.Footer{ConfigDigest: "test", Part: part, TargetTokenizer: fingerprint})
 			if err != nil {

@@ -2,6 +2,7 @@ package fuse
 
 import (
 	"github.com/profuser/profuser/fusion/align"
+	"github.com/profuser/profuser/fusion/chunk"
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/fusion/spelling"
@@ -51,7 +52,8 @@ func reference(reference string, r *schemas.TeacherForcing, source int, selected
 
 // alignedText is a text in target tokens: its row without distributions, and these.
 type alignedText struct {
-	row schemas.FusionExample
+	row    schemas.FusionExample
+	chunks chunk.Chunks // none unless asked for
 	mixture.Aligned
 }
 
@@ -64,7 +66,7 @@ func (s Step) example(out *output, p *schemas.Prompt, t text) error {
 	case rejected != nil:
 		out.rejects[t.mode] = append(out.rejects[t.mode], *rejected)
 	default:
-		out.examples[t.mode] = append(out.examples[t.mode], fill(x.row, x.Aligned))
+		out.examples[t.mode] = append(out.examples[t.mode], schemas.ChunkedExample{FusionExample: fill(x.row, x.Aligned), ChunkEnds: x.chunks.Ends, ChunkLogProbs: x.chunks.LogProbs})
 	}
 	return nil
 }
@@ -101,12 +103,18 @@ func (s Step) aligned(out *output, p *schemas.Prompt, t text) (x alignedText, re
 		x.Dist.Counts, x.Status = make([]int32, len(encoded.TextIDs)), make([]schemas.Status, len(encoded.TextIDs))
 		return x, nil, nil
 	}
-	aligned, err := out.aligners[t.source].AlignBeside([]byte(t.text),
-		align.Tokens{IDs: t.tokens.TokenIDs, Starts: t.tokens.StartBytes, Closed: t.closed},
+	from := align.Tokens{IDs: t.tokens.TokenIDs, Starts: t.tokens.StartBytes, Closed: t.closed}
+	to := align.Tokens{IDs: encoded.TextIDs, Starts: encoded.Starts, Closed: t.closed}
+	aligned, err := out.aligners[t.source].AlignBeside([]byte(t.text), from,
 		dist.Sparse{Counts: t.tokens.Counts, IDs: t.tokens.IDs, LogProbs: t.tokens.LogProbs}, t.tokens.TextRank,
-		align.Tokens{IDs: encoded.TextIDs, Starts: encoded.Starts, Closed: t.closed}, ownDistributions(t.own, encoded.TextIDs))
+		to, ownDistributions(t.own, encoded.TextIDs))
 	if err != nil {
 		return reject(CodeAlign, "%v", err)
+	}
+	if s.Chunks {
+		if x.chunks, err = chunk.Of(len(t.text), from, to, t.tokens.TokenLogProbs); err != nil {
+			return reject(CodeAlign, "%v", err)
+		}
 	}
 	x.Dist, x.Status = aligned.Dist, aligned.Status
 	return x, nil, nil

@@ -123,7 +123,7 @@ func (s Step) mixture(out *output, p *schemas.Prompt, rows *part, readings []adv
 		return nil
 	}
 	row.Source, row.Selected, row.Margin, row.NatsPerByte = schemas.MixedSource, true, nil, mixed.NatsPerByte
-	out.examples[schemas.ModeTraining] = append(out.examples[schemas.ModeTraining], fill(row, mixed.Aligned))
+	out.examples[schemas.ModeTraining] = append(out.examples[schemas.ModeTraining], schemas.ChunkedExample{FusionExample: fill(row, mixed.Aligned)})
 	return nil
 }
 

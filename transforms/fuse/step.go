@@ -69,6 +69,8 @@ type Step struct {
 	Average *mixture.Average
 	// Alignment says how distributions are moved to the target's tokens.
 	Alignment Alignment
+	// Chunks adds the columns of schemas.ChunkedExample.
+	Chunks bool
 	// KeepAll writes a row for every competitor, DropTargetWins none for prompts that the target wins.
 	KeepAll, DropTargetWins bool
 }
@@ -90,7 +92,7 @@ func (s Step) Datasets() []string { return []string{s.Selections, s.Inference, s
 type output struct {
 	aligners   []align.Aligner
 	selections []schemas.Selection
-	examples   map[string][]schemas.FusionExample
+	examples   map[string][]schemas.ChunkedExample
 	rejects    map[string][]schemas.Rejected
 }
 
@@ -108,7 +110,7 @@ func (s Step) Make(ctx context.Context, in *sink.Inputs, part int, counts *tally
 	if err != nil {
 		return nil, err
 	}
-	out := output{aligners: aligners, examples: map[string][]schemas.FusionExample{}, rejects: map[string][]schemas.Rejected{}}
+	out := output{aligners: aligners, examples: map[string][]schemas.ChunkedExample{}, rejects: map[string][]schemas.Rejected{}}
 	for i := range rows.prompts {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -159,11 +161,23 @@ func (s Step) encode(out output, part int, inputs []dataset.Input) ([][]byte, er
 	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
 		footer := s.Footer
 		footer.Part, footer.Inputs, footer.Rejects = part, inputs, out.rejects[mode]
-		file, err := dataset.EncodePart(out.examples[mode], footer)
+		file, err := s.encodeExamples(out.examples[mode], footer)
 		if err != nil {
 			return nil, fmt.Errorf("fusion/%s: %w", mode, err)
 		}
 		files = append(files, file)
 	}
 	return files, nil
+}
+
+// encodeExamples makes the file of one mode's examples, with or without chunks.
+func (s Step) encodeExamples(examples []schemas.ChunkedExample, footer dataset.Footer) ([]byte, error) {
+	if s.Chunks {
+		return dataset.EncodePart(examples, footer)
+	}
+	var plain []schemas.FusionExample
+	for _, e := range examples {
+		plain = append(plain, e.FusionExample)
+	}
+	return dataset.EncodePart(plain, footer)
 }

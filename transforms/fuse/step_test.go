@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -503,5 +504,53 @@ func TestTargetOutOfCompetition(t *testing.T) {
 	stats, err := os.ReadFile(filepath.Join(url, s.Statistics))
 	if err != nil || !bytes.Contains(stats, []byte(`"n": 6`)) {
 		t.Errorf("statistics %s, %v", stats, err)
+	}
+}
+
+// TestChunks: the columns of chunks change no other, tile every text, and add up to what the source thinks of it.
+func TestChunks(t *testing.T) {
+	url := t.TempDir()
+	plain := step()
+	plain.KeepAll = true
+	if err := inputs(t.Context(), url, 6, 3, plain); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), url, 2, plain); err != nil {
+		t.Fatal(err)
+	}
+	with := plain
+	with.Chunks = true
+	with.Selections, with.Inference, with.Training = "chunks/selections", "chunks/inference", "chunks/training"
+	if err := run(t.Context(), url, 2, with); err != nil {
+		t.Fatal(err)
+	}
+	for mode, names := range map[string][2]string{schemas.ModeInference: {plain.Inference, with.Inference}, schemas.ModeTraining: {plain.Training, with.Training}} {
+		want, err := transformtest.Read[schemas.FusionExample](t.Context(), url, names[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := transformtest.Read[schemas.ChunkedExample](t.Context(), url, names[1])
+		if err != nil || len(got) != len(want) {
+			t.Fatalf("%s: %d rows, want %d (%v)", mode, len(got), len(want), err)
+		}
+		for i := range got {
+			e := &got[i]
+			if diff := cmp.Diff(want[i], e.FusionExample); diff != "" {
+				t.Errorf("%s: chunks change other columns (-without +with):\n%s", mode, diff)
+			}
+			if err := e.Validate(); err != nil {
+				t.Error(err)
+			}
+			if len(e.ChunkEnds) == 0 {
+				t.Fatalf("%s: %s has no chunks of %s", mode, e.ID, e.Source)
+			}
+			nats := 0.0
+			for _, x := range e.ChunkLogProbs {
+				nats -= float64(x)
+			}
+			if whole := e.NatsPerByte * float64(len(e.Text)); math.Abs(nats-whole) > 1e-4*(1+whole) {
+				t.Errorf("%s: chunks of %s have %g nats, the text %g", mode, e.ID, nats, whole)
+			}
+		}
 	}
 }

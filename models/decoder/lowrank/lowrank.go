@@ -63,12 +63,29 @@ func (f *Factors) Times(x *Node, from, to int) *Node {
 // Added is w [out, in] plus s·B·A.
 func (f *Factors) Added(w *Node) *Node { return Add(w, f.product(f.B, f.A)) }
 
-// Project maps the gradient at w + s·B·A to those of the factors: dA = s·Bᵀ·dW, dB = s·dW·Aᵀ.
-func (f *Factors) Project(gradient *Node) (a, b *Node) {
-	return f.product(Transpose(f.B, 0, 1), gradient), f.product(gradient, Transpose(f.A, 0, 1))
+// Back maps the gradient dᵀ·x at (w + s·B·A)∘row, d [T, out] and x [T, in], to those of the factors, without making it:
+//
+//	dA = s·(d·B)ᵀ·x ∘ row;   dB = s·dᵀ·(x·(A∘row)ᵀ)
+//
+// row [1, in] multiplies columns; nil is one.
+func (f *Factors) Back(d, x, row *Node) (a, b *Node) {
+	inner := f.A
+	if row != nil {
+		row = BroadcastToDims(row, f.A.Shape().Dimensions...)
+		inner = Mul(inner, row)
+	}
+	a = f.product(Transpose(times(d, f.B), 0, 1), x)
+	if row != nil {
+		a = Mul(a, row)
+	}
+	narrow := times(x, Transpose(inner, 0, 1))
+	return a, Transpose(f.product(Transpose(narrow, 0, 1), d), 0, 1)
 }
+
+// times is x·y.
+func times(x, y *Node) *Node { return Dot(x, y).General([]int{1}, nil, []int{0}, nil) }
 
 // product is s·x·y.
 func (f *Factors) product(x, y *Node) *Node {
-	return Mul(Dot(x, y).General([]int{1}, nil, []int{0}, nil), f.Scale)
+	return Mul(times(x, y), f.Scale)
 }
