@@ -48,7 +48,7 @@ lint: ## formatting, vet, staticcheck, house rules
 
 # GoMLX's vector kernels compute addresses as integers, which checkptr, part of -race, does not allow.
 race: ## tests of the concurrent packages under the race detector (needs cgo)
-	CGO_ENABLED=1 go test -race ./transforms/inflight ./models/tokenizer/... ./internal/dataset ./trainer/merge ./trainer/merge/stream
+	CGO_ENABLED=1 go test -race ./transforms/inflight ./models/tokenizer/... ./internal/dataset ./trainer/prefetch ./trainer/merge ./trainer/merge/stream
 	CGO_ENABLED=1 go test -race -gcflags=all=-d=checkptr=0 ./models/engine ./models/serving/...
 
 fuzz: ## every fuzz target for FUZZTIME (60s)
@@ -127,6 +127,14 @@ bench-merge: build ## merging against mergekit and dd: CPU seconds, peak memory;
 
 bench-dataset: ## reading and writing fusion datasets, bytes an entry; REAL=out/x/crossentropy/MODEL takes real distributions (docs/datasets.md)
 	go test -run '^$$' -bench Storage -cpu 1 ./internal/dataset -real "$(if $(REAL),$(abspath $(REAL)))"
+
+LOADER_PROMPTS ?= 100000
+REAL_RUN ?=
+
+bench-loader: ## a training's loader on twice LOADER_PROMPTS (100,000) rows, its share of a step, and packing; REAL_RUN=out/real for its lengths (docs/training.md)
+	go test -run '^$$' -bench Loader -benchtime $(LOADER_PROMPTS)x -timeout 30m ./trainer/fusing
+	go test -run '^$$' -bench Waiting -benchtime 50x ./trainer/fusing
+	go test -run '^$$' -bench Packing -benchtime 20x ./trainer/fusing -real "$(if $(REAL_RUN),$(abspath $(REAL_RUN)))"
 
 demo: build ## the whole job on the demo data, under out/demo
 	bin/profuser run fusion.yaml

@@ -107,15 +107,7 @@ func noTimes(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: notimes METRICS OUT")
 	}
-	var out strings.Builder
-	for line := range strings.Lines(ts.ReadFile(args[0])) {
-		before, after, found := strings.Cut(line, `,"seconds":`)
-		if found {
-			line = before + after[strings.IndexAny(after, ",}"):]
-		}
-		out.WriteString(line)
-	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(out.String()), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), times.ReplaceAll([]byte(ts.ReadFile(args[0])), nil), 0o644))
 }
 
 // edit replaces what a regular expression matches in a file: edit FILE PATTERN NEW.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,11 +26,11 @@ import (
 
 // trainFlags are the flags of train.
 type trainFlags struct {
-	config, out, resume string
-	set                 []string
-	checkpointSteps     int
-	stopAfter           int
-	force               bool
+	config, data, out, resume string
+	set                       []string
+	checkpointSteps           int
+	stopAfter                 int
+	force                     bool
 }
 
 // newTrain is the training of the target on a fusion dataset.
@@ -39,10 +40,13 @@ func newTrain() *cobra.Command {
 		Use:   "train [fusion.yaml]",
 		Short: "Train the target on a fusion dataset",
 		Long: `Train the target of fusion.yaml on the datasets fusion/inference and fusion/training in its out folder (profuser fuse
-writes them), by the sections objective, curriculum and trainer. Results in the out folder:
+writes them), by the sections objective, curriculum and trainer. --data reads them from elsewhere, a bucket for one, part
+by part while the training runs. Results in the out folder:
 
   model/                        the fused model, a Hugging Face directory
-  trainer/metrics.jsonl         one line a step; held-out losses at the start and at each epoch's end
+  trainer/metrics.jsonl         one line a step; held-out losses at the start, at each epoch's end, each trainer.evaluate_steps
+  trainer/samples.jsonl         answers to held-out prompts at the same moments (trainer.samples)
+  trainer/tensorboard/          the same numbers for TensorBoard
   trainer/epochs/epoch-N/       the model after each epoch (trainer.keep_epochs)
   trainer/best/step-N/          the models of the lowest held-out losses (trainer.keep_best)
   trainer/checkpoints/step-N/   weights, moments and state to go on from
@@ -51,7 +55,7 @@ writes them), by the sections objective, curriculum and trainer. Results in the 
 Stopped or killed, the same command goes on from the newest whole checkpoint with the same numbers; a finished training
 is skipped. A training of another configuration, model or dataset in the same folder is refused: --resume never removes
 it and starts over.`,
-		Example: "  profuser-trainer train fusion.yaml\n  profuser-trainer train fusion.yaml --set trainer.learning_rate=3e-4 --out out/slow",
+		Example: "  profuser-trainer train fusion.yaml\n  profuser-trainer train fusion.yaml --set preset=simul --out out/simul\n  profuser-trainer train fusion.yaml --set trainer.learning_rate=3e-4 --out out/slow",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -62,6 +66,7 @@ it and starts over.`,
 	}
 	c.Flags().SortFlags = false
 	c.Flags().StringVar(&f.config, "config", "fusion.yaml", "the configuration, when it is not an argument")
+	c.Flags().StringVar(&f.data, "data", "", "folder or bucket (gs://, s3://) that the fusion datasets are read from, instead of out")
 	c.Flags().StringVar(&f.out, "out", "", "local out folder instead of the configuration's")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "key=value that replaces one of the configuration; may be repeated")
 	c.Flags().StringVar(&f.resume, "resume", "auto", "auto: go on from the newest checkpoint; never: remove earlier results and start over")
@@ -84,7 +89,7 @@ func train(ctx context.Context, f trainFlags, log io.Writer) error {
 		c.Out = f.out
 	}
 	if strings.Contains(c.Out, "://") {
-		return fmt.Errorf("out is %s: the trainer writes model and checkpoints to a local folder; copy the fusion datasets and give --out", c.Out)
+		return fmt.Errorf("out is %[1]s: the trainer writes model and checkpoints to a local folder: give --data %[1]s --out FOLDER", c.Out)
 	}
 	o, err := trainOptions(ctx, c, f, log)
 	if err != nil {
@@ -108,7 +113,7 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 	if err != nil {
 		return fusing.Options{}, err
 	}
-	store, err := dataset.OpenStore(ctx, c.Out)
+	store, err := dataset.OpenStore(ctx, cmp.Or(f.data, c.Out))
 	if err != nil {
 		return fusing.Options{}, err
 	}
@@ -132,10 +137,11 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 		Adaptive:       curriculum.Settings(c.Curriculum.Adaptive),
 		ExampleWeights: c.Objective.ExampleWeights, RewardTemperature: c.Objective.RewardTemperature,
 		Teaching:     teaching,
-		BatchPrompts: c.Trainer.BatchPrompts, MaxLength: c.Trainer.MaxLength, LearningRate: c.Trainer.LearningRate, Warmup: c.Trainer.Warmup,
+		BatchPrompts: c.Trainer.BatchPrompts, MaxLength: c.Trainer.MaxLength, Packing: c.Trainer.Packing, LearningRate: c.Trainer.LearningRate, Warmup: c.Trainer.Warmup,
 		Precision: c.Trainer.Precision, Recompute: c.Trainer.GradientCheckpointing, Devices: c.Trainer.Devices,
 		LoRA: adapters(c.Trainer.LoRA), SaveAdapter: c.Trainer.LoRA.Save == "adapter", ShardBytes: int64(c.Trainer.ShardBytes), KeepBest: c.Trainer.KeepBest,
 		Optimizer: optimizer, Backend: c.Trainer.Backend, KeepLast: c.Trainer.KeepLast, KeepEpochs: c.Trainer.KeepEpochs, MaxBadSteps: c.Trainer.MaxBadSteps,
+		EvaluateSteps: c.Trainer.EvaluateSteps, EvaluatePrompts: c.Trainer.EvaluatePrompts, Samples: c.Trainer.Samples, SampleTokens: c.Evaluate.MaxNewTokens, PeakFlops: c.Trainer.PeakFlops,
 		CheckpointSteps: f.checkpointSteps, StopAfter: f.stopAfter, Force: f.force, DeviceMemory: int64(c.Trainer.DeviceMemory), MicroPositions: c.Trainer.MicroPositions, Fresh: f.resume == "never", Log: log,
 	}, nil
 }

@@ -63,7 +63,7 @@ func TestDefaults(t *testing.T) {
 		Curriculum: Curriculum{Kind: "progressive", Epochs: []int{1, 2}, Adaptive: Adaptive{20, 0.25, 0.02}},
 		Trainer: Trainer{
 			Backend: "go:ops_sequential", BatchPrompts: 128, MaxLength: 2048, LearningRate: 1e-5, Warmup: 0.008, WeightDecay: 0.1, Clip: 1,
-			Precision: "float32", Devices: 1, KeepLast: 2, LoRA: LoRA{Alpha: 16, Targets: []string{"all-linear"}, Save: "merged"}, Moments: "float32", MicroPositions: 4096, ShardBytes: 5_000_000_000, KeepEpochs: true, MaxBadSteps: 3,
+			Precision: "float32", Devices: 1, KeepLast: 2, LoRA: LoRA{Alpha: 16, Targets: []string{"all-linear"}, Save: "merged"}, Moments: "float32", MicroPositions: 4096, ShardBytes: 5_000_000_000, KeepEpochs: true, MaxBadSteps: 3, EvaluatePrompts: 1000,
 		},
 		Evaluate: Evaluate{MaxNewTokens: 64, MaxRejects: 0.01},
 		Runner:   Runner{Name: "prism", Environment: "auto", RetryWait: 10 * time.Second, Stall: 24 * time.Hour},
@@ -363,6 +363,8 @@ func itemsDiffer(a, b *Config, step string) bool {
 // FuzzParse: any bytes give a configuration or faults, never a panic; a configuration is printed and read back.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal))
+	f.Add([]byte("preset: fusellm\nobjective: {beta: 0.5, status_weights: {inner: 0}}" + minimal))
+	f.Add([]byte("curriculum: {kind: stages, stages: [{name: a, steps: 3, weights: {training: 1}}, {name: b, epochs: 1, weights: {inference: 1}, learning_rate: 1e-3}]}\nfuse: {chunks: true}\nobjective: {kind: alm, lambda: 0}" + minimal))
 	f.Add([]byte("models: [{name: a, path: b, endpoint: {urls: [x], model: y, timeout: 1s}}]\n? a\n"))
 	f.Add([]byte("a: &x 1\nb: *x\n<<: {c: !!int 3}\n"))
 	f.Add([]byte("- 1\n--- \nseed: 0x10\n"))

@@ -158,6 +158,9 @@ func (t Trainer) effective() []any {
 	if t.MicroPositions != 4096 { // another order of sums
 		all = append(all, "micro_positions", t.MicroPositions)
 	}
+	if t.Packing { // other sums, other roundings
+		all = append(all, "packing")
+	}
 	return all
 }
 

@@ -114,6 +114,8 @@ type Trainer struct {
 	BatchPrompts int `yaml:"batch_prompts" default:"128" allow:"[1, inf)"`
 	// Longest example in tokens; texts are cut on the right, prompts never.
 	MaxLength int `yaml:"max_length" default:"2048" allow:"[16, inf)"`
+	// Whether several examples share a row, each attending to itself only; losses and gradients are the same.
+	Packing bool `yaml:"packing" default:"false"`
 	// Peak learning rate of AdamW; it falls to a tenth on a cosine.
 	LearningRate float64 `yaml:"learning_rate" default:"1e-5" allow:"(0, 1]"`
 	// Share of the steps in which the learning rate rises.
@@ -128,6 +130,14 @@ type Trainer struct {
 	KeepEpochs bool `yaml:"keep_epochs" default:"true"`
 	// Steps with an infinite loss before the run stops.
 	MaxBadSteps int `yaml:"max_bad_steps" default:"3" allow:"[1, inf)"`
+	// Steps between readings of the held-out prompts' losses, beside those at epochs' ends; 0 is none.
+	EvaluateSteps int `yaml:"evaluate_steps" default:"0" allow:"[0, inf)"`
+	// Held-out prompts whose losses are read at most: those with the smallest hashes.
+	EvaluatePrompts int `yaml:"evaluate_prompts" default:"1000" allow:"[1, inf)"`
+	// Held-out prompts that the model answers whenever those losses are read, into trainer/samples.jsonl, with evaluate.max_new_tokens.
+	Samples int `yaml:"samples" default:"0" allow:"[0, 1000]"`
+	// Floating-point operations a second that the processor, or all devices together, can do, for the utilisation; 0 measures products of matrices for half a second at the start.
+	PeakFlops float64 `yaml:"peak_flops" default:"0" allow:"[0, inf)"`
 	// Low-rank adapters in place of full fine-tuning.
 	LoRA LoRA `yaml:"lora"`
 	// Type of the optimizer's moments; bfloat16 takes half the memory, rounded to nearest.
@@ -138,7 +148,7 @@ type Trainer struct {
 	KeepBest int `yaml:"keep_best" default:"0" allow:"[0, inf)"`
 	// Largest file of weights of a model that is written, in bytes; a larger model is cut into shards.
 	ShardBytes int `yaml:"shard_bytes" default:"5000000000" allow:"[1, inf)"`
-	// Memory that a training may take, in bytes: the accelerator's, or the machine's with the Go backend. 0 is what the machine has (its control group's limit, else /proc/meminfo); of an accelerator it is then not checked.
+	// Memory that a training may take, in bytes: the accelerator's, or the machine's with the Go backend. 0 is what the machine has (its control group's limit, /proc/meminfo), or what nvidia-smi says of the accelerator.
 	DeviceMemory int `yaml:"device_memory" default:"0" allow:"[0, inf)"`
 }
 

@@ -2,10 +2,12 @@ package dataset
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -17,14 +19,58 @@ import (
 // major version, another record and a missing column are errors; columns that this build does not know are ignored.
 // The rows are not validated again.
 func DecodePart[T any](data []byte) (rows []T, f Footer, err error) {
-	schema, err := schemaOf[T]()
-	if err != nil {
-		return nil, f, err
-	}
 	defer recovered(&err)
 	file, err := openFile(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return nil, f, fmt.Errorf("opening Parquet file of %d bytes: %w", len(data), err)
+	}
+	return decode[T](file, int64(len(data)), nil, nil)
+}
+
+// Columns reads some columns, by their names, of a part; the rows' other fields are zero. Of a store that reads pieces
+// only the footer and what lies from the first of the columns to the last is asked for. So the part's size is compared
+// with the manifest's, its checksum only where something is wrong; Rows always does that.
+func Columns[T any](ctx context.Context, d *Dataset, part int, names ...string) (rows []T, err error) {
+	o, ok := d.store.(opener)
+	if !ok {
+		rows, _, err = Rows[T](ctx, d, part)
+		return rows, err
+	}
+	key := d.Key(part)
+	r, size, done, err := o.open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if _, _, broken := Rows[T](ctx, d, part); broken != nil {
+			err = broken
+		} else {
+			err = fmt.Errorf("reading columns of %s in %s: %w", key, d.store.URL(), err)
+		}
+	}()
+	defer func() { err = errors.Join(err, done()) }()
+	defer recovered(&err)
+	if want := d.Manifest.Parts[part].Bytes; size != want {
+		return nil, fmt.Errorf("%d bytes, the manifest says %d", size, want)
+	}
+	end := newTail(r, size)
+	file, err := openFile(end, size)
+	if err != nil {
+		return nil, err
+	}
+	rows, _, err = decode[T](file, size, names, end)
+	return rows, err
+}
+
+// decode reads the columns of an open file whose names begin with one of names, all where there are none. What they
+// cover is read into at first, where it is not nil.
+func decode[T any](file *parquet.File, size int64, names []string, at *tail) (rows []T, f Footer, err error) {
+	schema, err := schemaOf[T]()
+	if err != nil {
+		return nil, f, err
 	}
 	if f, err = parseFooter(file); err != nil {
 		return nil, f, err
@@ -32,12 +78,21 @@ func DecodePart[T any](data []byte) (rows []T, f Footer, err error) {
 	if err := sameRecord(f.Schema, schema); err != nil {
 		return nil, f, err
 	}
-	if err := plausible(file, len(data)); err != nil {
+	if err := plausible(file, size); err != nil {
 		return nil, f, err
+	}
+	fields := leaves(reflect.TypeFor[T](), nil, nil)
+	if len(names) > 0 {
+		fields = slices.DeleteFunc(fields, func(l leaf) bool { return !slices.Contains(names, l.path[0]) })
+	}
+	if at != nil {
+		if err := at.cover(file, fields); err != nil {
+			return nil, f, err
+		}
 	}
 	rows = make([]T, file.NumRows())
 	value := reflect.ValueOf(rows)
-	for _, field := range leaves(reflect.TypeFor[T](), nil, nil) {
+	for _, field := range fields {
 		column, ok := file.Schema().Lookup(field.path...)
 		if !ok {
 			return nil, f, fmt.Errorf("column %s of %s is missing", strings.Join(field.path, "."), schema)
@@ -50,11 +105,11 @@ func DecodePart[T any](data []byte) (rows []T, f Footer, err error) {
 }
 
 // plausible refuses a damaged footer that promises more rows than a file of that size can hold.
-func plausible(file *parquet.File, size int) error {
+func plausible(file *parquet.File, size int64) error {
 	const rowsPerByte = 64 // equal rows compress well
 	var sum int64
 	for _, group := range file.RowGroups() {
-		if n := group.NumRows(); n < 0 || n > int64(size)*rowsPerByte {
+		if n := group.NumRows(); n < 0 || n > size*rowsPerByte {
 			return fmt.Errorf("a row group of %d rows in a file of %d bytes", n, size)
 		}
 		sum += group.NumRows()

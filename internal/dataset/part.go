@@ -166,12 +166,43 @@ func footerAt(ctx context.Context, s Store, key string) (f Footer, rows int64, e
 	return f, rows, nil
 }
 
-// tail serves the end of a file from one read, so that a footer costs one or two requests.
+// tail serves the end of a file from one read, so that a footer costs one or two requests, and so a piece of it.
 type tail struct {
 	io.ReaderAt
 	start int64
 	data  []byte
 	err   error
+	// piece is what cover has read, from offset first on.
+	piece []byte
+	first int64
+}
+
+// cover reads what lies from the first to the last of some columns of the file's row groups.
+func (t *tail) cover(file *parquet.File, fields []leaf) error {
+	first, last := t.start, int64(0)
+	for _, group := range file.Metadata().RowGroups {
+		for _, field := range fields {
+			column, ok := file.Schema().Lookup(field.path...)
+			if !ok || column.ColumnIndex >= len(group.Columns) {
+				continue
+			}
+			m := group.Columns[column.ColumnIndex].MetaData
+			at := m.DataPageOffset
+			if m.DictionaryPageOffset > 0 {
+				at = min(at, m.DictionaryPageOffset)
+			}
+			first, last = min(first, at), max(last, at+m.TotalCompressedSize)
+		}
+	}
+	last = min(last, t.start)
+	if first < 0 || first >= last {
+		return nil // all of it is at hand
+	}
+	t.first, t.piece = first, make([]byte, last-first)
+	if n, err := t.ReaderAt.ReadAt(t.piece, first); n < len(t.piece) {
+		return err
+	}
+	return nil
 }
 
 func newTail(r io.ReaderAt, size int64) *tail {
@@ -196,6 +227,13 @@ func (t *tail) ReadAt(p []byte, offset int64) (int, error) {
 			return n, io.EOF
 		}
 		return n, nil
+	case offset >= t.first && offset < t.first+int64(len(t.piece)):
+		n := copy(p, t.piece[offset-t.first:])
+		if n == len(p) {
+			return n, nil
+		}
+		rest, err := t.ReadAt(p[n:], offset+int64(n))
+		return n + rest, err
 	case offset == 0 && len(p) == len(magic):
 		return copy(p, magic), nil
 	}

@@ -107,32 +107,117 @@ func (l *loaded) lengths() template.HTML {
 	return bars("Mean length in bytes, by system message", groups, l.modelColours(names), top, "%.0f", 0)
 }
 
-// losses draws the loss curves, with a line where a stage begins.
+// losses draws the loss curves of both modes, with a line where a stage begins.
 func (l *loaded) losses() template.HTML {
-	step, inference, training := series{Name: "batch loss"}, series{Name: "held out, inference", Dots: true}, series{Name: "held out, training", Dots: true}
+	inference, training := series{Name: "inference mode"}, series{Name: "training mode"}
+	heldInference, heldTraining := series{Name: "held out, inference mode", Dots: true}, series{Name: "held out, training mode", Dots: true}
+	whole := series{Name: "batch loss"} // of metrics without modes
+	for _, m := range l.metrics {
+		whole.smooth(m.Step, m.Loss)
+		inference.smooth(m.Step, m.LossInference)
+		training.smooth(m.Step, m.LossTraining)
+		for mode, s := range map[string]*series{schemas.ModeInference: &heldInference, schemas.ModeTraining: &heldTraining} {
+			if h, ok := m.HeldOut[mode]; ok {
+				s.at(m.Step, h.Loss)
+			}
+		}
+	}
+	all := []series{inference, training, heldInference, heldTraining}
+	if len(inference.X)+len(training.X) == 0 {
+		all = append([]series{whole}, all...)
+	}
+	return lines("Loss by step and mode (of batches smoothed)", "optimiser step", "nats", all, l.stages())
+}
+
+// stages are the steps where stages begin.
+func (l *loaded) stages() map[float64]string {
 	marks := map[float64]string{}
 	stage := ""
-	smooth := math.NaN()
 	for _, m := range l.metrics {
 		if m.Stage != stage && m.Stage != "" {
 			stage = m.Stage
 			marks[float64(m.Step)] = stage
 		}
-		x := float64(m.Step)
-		if m.Loss != nil {
-			if math.IsNaN(smooth) {
-				smooth = *m.Loss
-			}
-			smooth += 0.2 * (*m.Loss - smooth)
-			step.X, step.Y = append(step.X, x), append(step.Y, smooth)
+	}
+	return marks
+}
+
+// pace draws the learning rate, and what the steps' time went to; empty where the metrics do not say.
+func (l *loaded) pace() template.HTML {
+	rate := series{Name: "learning rate"}
+	wait, utilisation := series{Name: "waiting for data"}, series{Name: "model FLOPs utilisation"}
+	for _, m := range l.metrics {
+		if m.Loss == nil {
+			continue
 		}
-		for mode, s := range map[string]*series{schemas.ModeInference: &inference, schemas.ModeTraining: &training} {
-			if h, ok := m.HeldOut[mode]; ok && (len(s.X) == 0 || s.X[len(s.X)-1] != x) {
-				s.X, s.Y = append(s.X, x), append(s.Y, h.Loss)
-			}
+		if m.LearningRate > 0 {
+			rate.at(m.Step, m.LearningRate)
+		}
+		if m.Wait != nil && m.Seconds > 0 {
+			percent := 100 * *m.Wait / m.Seconds
+			wait.smooth(m.Step, &percent)
+		}
+		if m.Utilisation > 0 {
+			percent := 100 * m.Utilisation
+			utilisation.smooth(m.Step, &percent)
 		}
 	}
-	return lines("Loss by step (batch loss smoothed; its weights change with the stage)", "optimiser step", "nats", []series{step, inference, training}, marks)
+	return lines("Learning rate", "optimiser step", "", []series{rate}, l.stages()) +
+		lines("Share of a step's time (smoothed)", "optimiser step", "%", []series{wait, utilisation}, l.stages())
+}
+
+// smooth appends the moving mean of the values so far, in which each one counts a fifth; nil and what is not finite is
+// left out.
+func (s *series) smooth(step int, y *float64) {
+	if y == nil || math.IsNaN(*y) || math.IsInf(*y, 0) {
+		return
+	}
+	mean := *y
+	if n := len(s.Y); n > 0 {
+		mean = s.Y[n-1] + 0.2*(*y-s.Y[n-1])
+	}
+	s.X, s.Y = append(s.X, float64(step)), append(s.Y, mean)
+}
+
+// at appends a point, the first one of a step.
+func (s *series) at(step int, y float64) {
+	if n := len(s.X); n == 0 || s.X[n-1] != float64(step) {
+		s.X, s.Y = append(s.X, float64(step)), append(s.Y, y)
+	}
+}
+
+// sampled is what the model in training answered to one held-out prompt, moment by moment.
+type sampled struct {
+	Prompt, Reference string
+	Answers           []sample
+}
+
+// moments is the number of answers to a prompt that are shown.
+const moments = 6
+
+// answered groups the samples by prompt: the first and the last answer and some between.
+func (l *loaded) answered() []sampled {
+	number := map[string]int{}
+	var all []sampled
+	for _, s := range l.samples {
+		i, ok := number[s.ID]
+		if !ok {
+			i = len(all)
+			number[s.ID] = i
+			all = append(all, sampled{Prompt: s.Prompt, Reference: s.Reference})
+		}
+		all[i].Answers = append(all[i].Answers, s)
+	}
+	for i := range all {
+		if n := len(all[i].Answers); n > moments {
+			var some []sample
+			for k := range moments {
+				some = append(some, all[i].Answers[k*(n-1)/(moments-1)])
+			}
+			all[i].Answers = some
+		}
+	}
+	return all
 }
 
 // weights draws the weights that an adaptive curriculum decided on, from decision to decision; nothing for other kinds.

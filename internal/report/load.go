@@ -30,6 +30,7 @@ type loaded struct {
 	fusion         map[string][]schemas.FusionExample // mode
 	datasets       []datasetLine
 	metrics        []metric
+	samples        []sample
 	formats        map[string]*chat.Format // model; without those that cannot be loaded
 	noTokens       []string                // says which
 }
@@ -51,6 +52,10 @@ type metric struct {
 	Loss          *float64 `json:"loss"`
 	LossInference *float64 `json:"loss_inference"`
 	LossTraining  *float64 `json:"loss_training"`
+	LearningRate  float64  `json:"learning_rate"`
+	Seconds       float64  `json:"seconds"`
+	Wait          *float64 `json:"wait"`
+	Utilisation   float64  `json:"utilisation"`
 	HeldOut       map[string]struct {
 		Loss float64 `json:"loss"`
 	} `json:"held_out"`
@@ -59,6 +64,16 @@ type metric struct {
 		Inference float64 `json:"weight_inference"`
 		Training  float64 `json:"weight_training"`
 	} `json:"decision"`
+}
+
+// sample is a line of trainer/samples.jsonl.
+type sample struct {
+	Step      int    `json:"step"`
+	ID        string `json:"id"`
+	Prompt    string `json:"prompt"`
+	Reference string `json:"reference"`
+	Answer    string `json:"answer"`
+	Finished  bool   `json:"finished"`
 }
 
 // load reads everything that is there.
@@ -107,7 +122,10 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 		l.summary.advantage(l.table())
 		l.summary.Alignments = l.alignments()
 	}
-	l.metrics, err = readMetrics(ctx, store)
+	if l.metrics, err = readLines[metric](ctx, store, "trainer/metrics.jsonl"); err != nil {
+		return nil, err
+	}
+	l.samples, err = readLines[sample](ctx, store, "trainer/samples.jsonl")
 	return l, err
 }
 
@@ -182,21 +200,20 @@ func read[T any](ctx context.Context, store dataset.Store, l *loaded, name strin
 	return rows, nil
 }
 
-// readMetrics reads trainer/metrics.jsonl; none before training. A last line cut short by a kill is left out.
-func readMetrics(ctx context.Context, store dataset.Store) ([]metric, error) {
-	const key = "trainer/metrics.jsonl"
+// readLines reads a file that the training appends to; none before it. A last line cut short by a kill is left out.
+func readLines[T any](ctx context.Context, store dataset.Store, key string) ([]T, error) {
 	b, err := store.Read(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
 	}
-	var out []metric
+	var out []T
 	for line := range bytes.Lines(b) {
 		if line[len(line)-1] != '\n' {
 			break
 		}
-		var m metric
+		var m T
 		if err := json.Unmarshal(line, &m); err != nil {
 			return nil, fmt.Errorf("reading %s, line %d: %w", key, len(out)+1, err)
 		}

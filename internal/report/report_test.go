@@ -251,11 +251,17 @@ func (r *run) trained() {
 	var b strings.Builder
 	for step := range 20 {
 		stage := []string{schemas.ModeInference, schemas.ModeTraining}[step/10]
-		fmt.Fprintf(&b, `{"step":%d,"stage":%q,"loss":%g}`+"\n", step+1, stage, math.Exp(-float64(step)/9))
+		loss := math.Exp(-float64(step) / 9)
+		fmt.Fprintf(&b, `{"step":%d,"stage":%q,"loss":%g,"loss_%s":%g,"learning_rate":%g,"seconds":0.5,"wait":0.005,"utilisation":0.2}`+"\n", step+1, stage, loss, stage, loss, 1e-4*loss)
 	}
 	fmt.Fprintln(&b, `{"step":20,"stage":"training","end":"stage","held_out":{"training":{"loss":0.2}}}`)
 	b.WriteString(`{"step":21,"sta`) // cut by a kill
 	r.file("trainer/metrics.jsonl", b.String())
+	b.Reset()
+	for step := range 9 {
+		fmt.Fprintf(&b, `{"step":%d,"id":"a","prompt":"What is <1>?","reference":"One.","answer":"answer %d","finished":%v}`+"\n", step, step, step > 3)
+	}
+	r.file("trainer/samples.jsonl", b.String())
 }
 
 func (r *run) file(key, text string) {
@@ -368,7 +374,7 @@ func TestWholeRun(t *testing.T) {
 	}
 	contains(t, "table", out.String(), []string{"fused   fused     0.1250     1.000"}, nil)
 	html := r.read("report.html")
-	contains(t, "page", html, []string{"Loss by step", `id="training"`, "2.9 MiB", "2.0 KiB"}, []string{`class="missing"`, "NaN", "Weights of the two modes"})
+	contains(t, "page", html, []string{"Loss by step and mode", "Learning rate", "waiting for data", "model FLOPs utilisation", "What is &lt;1&gt;?", "answer 0 <i", "answer 8<", `id="training"`, "2.9 MiB", "2.0 KiB"}, []string{`class="missing"`, "NaN", "batch loss", "answer 2", "Weights of the two modes"})
 
 	if err := Write(context.Background(), c, r.store, io.Discard); err != nil {
 		t.Fatal(err)

@@ -25,15 +25,16 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 
 // view is what the page shows.
 type view struct {
-	Prompts                                                              int
-	Target                                                               string
-	Sources, Judges, Skills, Missing, ModesAgree                         []string
-	Summary                                                              Summary
-	Accuracy, Nats, WinRates, Shares, Lengths, Losses, Weights, Statuses template.HTML
-	Agreements, Methods, Likelihood, Bytes                               template.HTML
-	HasSelections                                                        bool
-	Datasets                                                             []datasetLine
-	Examples                                                             []example
+	Prompts                                                                    int
+	Target                                                                     string
+	Sources, Judges, Skills, Missing, ModesAgree                               []string
+	Summary                                                                    Summary
+	Accuracy, Nats, WinRates, Shares, Lengths, Losses, Weights, Pace, Statuses template.HTML
+	Agreements, Methods, Likelihood, Bytes                                     template.HTML
+	HasSelections                                                              bool
+	Datasets                                                                   []datasetLine
+	Examples                                                                   []example
+	Samples                                                                    []sampled
 }
 
 // Write reads a run and writes report.html, summary.json and life-of-a-prompt.md into its out folder, then the final
@@ -70,7 +71,7 @@ func Write(ctx context.Context, c *config.Config, store dataset.Store, w io.Writ
 func (l *loaded) page() ([]byte, error) {
 	v := view{
 		Prompts: len(l.prompts), Target: l.config.Target.Model, Sources: l.config.Sources, Judges: l.config.Reward.Models, Summary: l.summary,
-		Skills: l.summary.skills(), Datasets: l.datasets, Losses: l.losses(), Weights: l.weights(),
+		Skills: l.summary.skills(), Datasets: l.datasets, Losses: l.losses(), Weights: l.weights(), Pace: l.pace(), Samples: l.answered(),
 	}
 	if len(l.summary.Models) > 0 {
 		v.Accuracy, v.Nats = l.accuracy(), l.nats()

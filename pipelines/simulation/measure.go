@@ -49,7 +49,8 @@ func measure(ctx context.Context, program, step, file string) (usage, error) {
 			}
 			u := usage{wall: time.Since(start), processor: p.ProcessState.UserTime() + p.ProcessState.SystemTime()}
 			u.read(readings)
-			return u, nil
+			_, err = os.Stderr.Write(output.Bytes()) // rows and rejects
+			return u, err
 		case <-tick.C:
 			if m, ok := look(p.Process.Pid); ok {
 				m.at = time.Since(start)

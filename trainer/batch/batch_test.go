@@ -30,6 +30,62 @@ func TestPackByHand(t *testing.T) {
 	}
 }
 
+// TestPackTogetherByHand is three sequences in two rows, written out.
+func TestPackTogetherByHand(t *testing.T) {
+	got := PackTogether([][]Sequence{
+		{{IDs: []int32{11, 12, 13}, Prompt: 2}, {IDs: []int32{21, 22}, Prompt: 1}},
+		{{IDs: []int32{31, 32, 33, 34}, Prompt: 2}},
+	}, 2, 4, 5)
+	want := &Rows{
+		B: 2, S: 4,
+		Tokens:    []int32{11, 12, 21, 0, 31, 32, 33, 0},
+		Positions: []int32{0, 1, 0, 0, 0, 1, 2, 0},
+		Blocks:    []int32{1, 1, 2, 3, 1, 1, 1, 2},
+		Index:     []int32{1, 2, 5, 6, 0},
+		Gold:      []int32{13, 22, 33, 34, 0},
+		Real:      4,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestPackings: every sequence is in exactly one row, no row overflows, no micro-batch is larger than allowed, and there
+// is at most one row that is half empty.
+func TestPackings(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lengths := rapid.SliceOfN(rapid.IntRange(1, 300), 1, 80).Draw(t, "lengths")
+		positions := rapid.IntRange(1, 2000).Draw(t, "positions")
+		var seen []int
+		rows, places, length := 0, 0, 0
+		for _, p := range Packings(lengths, positions) {
+			if p.B < len(p.Members) || len(p.Members) > 1 && p.B*p.S > positions {
+				t.Fatalf("%d rows of %d for %d packed ones, at most %d places", p.B, p.S, len(p.Members), positions)
+			}
+			for _, row := range p.Members {
+				used := 0
+				for _, i := range row {
+					used += lengths[i]
+				}
+				if used > p.S {
+					t.Fatalf("%d tokens in a row of %d", used, p.S)
+				}
+				seen = append(seen, row...)
+				rows, places, length = rows+1, places+used, p.S
+			}
+		}
+		slices.Sort(seen)
+		for i := range lengths {
+			if i >= len(seen) || seen[i] != i {
+				t.Fatalf("members %v do not cover %d sequences once each", seen, len(lengths))
+			}
+		}
+		if rows > 1 && 2*places <= (rows-1)*length { // two rows that are half empty would have been one
+			t.Fatalf("%d tokens in %d rows of %d", places, rows, length)
+		}
+	})
+}
+
 func TestBucket(t *testing.T) {
 	for _, c := range [][2]int{{1, 4}, {4, 4}, {5, 8}, {64, 64}, {65, 72}, {128, 128}, {129, 144}, {256, 256}, {257, 288}, {2000, 2048}} {
 		if got := Bucket(c[0]); got != c[1] {

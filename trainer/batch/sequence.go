@@ -43,6 +43,9 @@ type Rows struct {
 	Gold []int32
 	// Real is the number of entries of Index that are not padding.
 	Real int
+	// Positions and Blocks [B·S] are each place's position in its sequence and its sequence's number in the row, from 1,
+	// where rows are packed; nil where each row holds one sequence.
+	Positions, Blocks []int32
 }
 
 // Pack lays sequences into B rows of S positions; missing rows are empty. The number of predicting positions A is

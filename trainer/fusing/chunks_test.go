@@ -67,19 +67,19 @@ func TestChunksByHand(t *testing.T) {
 	}
 }
 
-// TestSplitChunks cuts one batch of chunks in three ways: losses and gradients must be the same, up to float32 sums.
+// TestSplitChunks cuts one batch of chunks in three ways, and packs it: losses and gradients must be the same, up to float32 sums.
 func TestSplitChunks(t *testing.T) {
 	o := matching(t)
 	c, _, config := open(t, &o)
-	prompts, err := c.part(t.Context(), 0, false)
+	prompts, err := c.part(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	examples, g := collect(prompts, flags{true, true})
 	var want losses
 	var gradients [][]float32
-	for i, positions := range []int{1 << 20, 300, 1} {
-		o.MicroPositions = positions
+	for i, positions := range []int{1 << 20, 300, 1, 300} { // the last one packed
+		o.MicroPositions, o.Packing = positions, i == 3
 		store, err := decoder.LoadStore(o.Target, config)
 		if err != nil {
 			t.Fatal(err)

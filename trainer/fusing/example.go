@@ -71,31 +71,43 @@ func (e *example) byChunks(ends []int32, logProbs []float32) {
 	}
 }
 
-// newExample takes a row over, with weights of positions by status. A text that makes the whole longer than maxLength is cut
+// kept is the number of a row's text tokens that are trained on. A text that makes the whole longer than maxLength is cut
 // on the right; ok is false when that leaves fewer than leastText tokens of it.
-func newExample(row *schemas.FusionExample, m mode, maxLength int, weights StatusWeights) (e *example, ok bool) {
-	e = &example{mode: m, weight: row.Weight, share: 1}
-	e.Prompt = len(row.PromptIDs)
-	n := len(row.TextIDs)
-	if e.Prompt+n > maxLength {
-		n = maxLength - e.Prompt
+func kept(row *schemas.FusionExample, maxLength int) (n int, ok bool) {
+	n = len(row.TextIDs)
+	if len(row.PromptIDs)+n > maxLength {
+		n = maxLength - len(row.PromptIDs)
 		if n < leastText {
-			return nil, false
+			return 0, false
 		}
 	}
-	if n == 0 || e.Prompt == 0 {
+	return n, n > 0 && len(row.PromptIDs) > 0
+}
+
+// newExample takes a row over, as far as it is kept, with weights of positions by status.
+func newExample(row *schemas.FusionExample, m mode, maxLength int, weights StatusWeights) (e *example, ok bool) {
+	n, ok := kept(row, maxLength)
+	if !ok {
 		return nil, false
 	}
+	e = &example{mode: m, weight: row.Weight, share: 1}
+	e.Prompt = len(row.PromptIDs)
 	e.IDs = append(append(make([]int32, 0, e.Prompt+n), row.PromptIDs...), row.TextIDs[:n]...)
 	e.starts = make([]int32, n+1)
 	e.rest = make([]float32, n)
 	e.weights = make([]float32, n)
+	total := 0
+	for _, count := range row.Counts[:n] {
+		total += int(count)
+	}
+	e.ids, e.probs = make([]int32, 0, total), make([]float32, 0, total)
+	var entries []float64
 	at := 0
 	for i := range n {
 		count := int(row.Counts[i])
-		entries := make([]float64, count)
-		for j := range entries {
-			entries[j] = math.Exp(float64(row.LogProbs[at+j]))
+		entries = entries[:0]
+		for _, logProb := range row.LogProbs[at : at+count] {
+			entries = append(entries, math.Exp(float64(logProb)))
 		}
 		if w := weights[row.Status[i]]; row.Status[i] != schemas.StatusNone && count > 0 && w > 0 {
 			e.rest[i] = float32(objective.Rest(entries))
@@ -117,20 +129,36 @@ func check(row *schemas.FusionExample, vocabulary int) error {
 	if err := row.Validate(); err != nil {
 		return err
 	}
-	for column, ids := range map[string][]int32{"prompt_ids": row.PromptIDs, "text_ids": row.TextIDs, "ids": row.IDs} {
-		for i, id := range ids {
-			if int(id) >= vocabulary {
-				return fmt.Errorf("%s[%d] of %s is %d, the model's vocabulary has %d: fuse again for this target", column, i, row.ID, id, vocabulary)
-			}
+	if err := checkTokens(row, vocabulary); err != nil {
+		return err
+	}
+	return within(row, "ids", row.IDs, vocabulary)
+}
+
+// checkTokens is check for prompt and text alone.
+func checkTokens(row *schemas.FusionExample, vocabulary int) error {
+	if err := within(row, "prompt_ids", row.PromptIDs, vocabulary); err != nil {
+		return err
+	}
+	return within(row, "text_ids", row.TextIDs, vocabulary)
+}
+
+func within(row *schemas.FusionExample, column string, ids []int32, vocabulary int) error {
+	for i, id := range ids {
+		if int(id) >= vocabulary {
+			return fmt.Errorf("%s[%d] of %s is %d, the model's vocabulary has %d: fuse again for this target", column, i, row.ID, id, vocabulary)
 		}
 	}
 	return nil
 }
 
 // heldOut chooses prompts by a hash of their id: the same ones in every run, whatever else the dataset holds.
-func heldOut(id string, share float64) bool {
+func heldOut(id string, share float64) bool { return hashOf(id) < share }
+
+// hashOf is in [0, 1).
+func hashOf(id string) float64 {
 	sum := sha256.Sum256([]byte("holdout\x1f" + id))
-	return float64(binary.BigEndian.Uint64(sum[:])>>11)/(1<<53) < share
+	return float64(binary.BigEndian.Uint64(sum[:])>>11) / (1 << 53)
 }
 
 // prompt is what a part holds of one prompt: none, one or, weighted by reward, several examples of a mode.

@@ -137,7 +137,7 @@ func TestByReward(t *testing.T) {
 		"none has":          {[]*schemas.FusionExample{row(math.NaN(), true), row(math.NaN(), false)}, true, 1, []float64{1}},
 	} {
 		corpus := &corpus{byReward: c.by, temperature: c.temperature, maxLength: 20, vocabulary: 9}
-		examples, err := corpus.examples(c.rows, nil, inference, true)
+		examples, err := corpus.examples(c.rows, nil, inference)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

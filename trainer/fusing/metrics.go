@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"time"
 
+	"github.com/profuser/profuser/trainer/board"
 	"github.com/profuser/profuser/trainer/loop"
 )
 
@@ -26,18 +29,21 @@ type stepLine struct {
 	LearningRate  float64  `json:"learning_rate"`
 	GradNorm      *float64 `json:"grad_norm"`
 	Tokens        int      `json:"tokens"`
-	// Seconds is the time that the step took.
+	// Seconds is the time that the step took, Wait how much of it passed until its data were there.
 	Seconds float64 `json:"seconds"`
+	Wait    float64 `json:"wait"`
+	// Utilisation is the share of the processor's peak that the model's own arithmetic took; 0 where no peak is known.
+	Utilisation float64 `json:"utilisation,omitempty"`
 	// Bad lists the prompts of a batch whose loss or gradient was not finite; the step was not applied.
 	Bad []string `json:"bad,omitempty"`
 }
 
-// heldOutLine is what it says at the end of an epoch, of a stage, and before the first step.
+// heldOutLine is what it says at the end of an epoch, of a stage, before the first step, and each evaluate_steps.
 type heldOutLine struct {
 	Step  int    `json:"step"`
 	Epoch int    `json:"epoch"`
 	Stage string `json:"stage"`
-	// End is start, epoch or stage.
+	// End is start, step, epoch or stage.
 	End string `json:"end"`
 	// HeldOut are the losses on the held-out prompts by mode, weights 1.
 	HeldOut map[string]heldOutLoss `json:"held_out"`
@@ -69,8 +75,11 @@ type heldOutLoss struct {
 	Examples int     `json:"examples"`
 }
 
-// journal is metrics.jsonl.
-type journal struct{ f *os.File }
+// journal is metrics.jsonl or samples.jsonl; what has scalars goes to TensorBoard too.
+type journal struct {
+	f     *os.File
+	board *board.Writer // nil: none
+}
 
 // openJournal opens the file to go on after a step: lines of later steps, and a last one cut short, go.
 func openJournal(path string, step int) (*journal, error) {
@@ -105,7 +114,7 @@ func openJournal(path string, step int) (*journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening metrics: %w", err)
 	}
-	return &journal{f}, nil
+	return &journal{f: f}, nil
 }
 
 // write appends one line.
@@ -117,7 +126,56 @@ func (j *journal) write(line any) error {
 	if _, err := j.f.Write(append(b, '\n')); err != nil {
 		return fmt.Errorf("writing metrics: %w", err)
 	}
+	if l, ok := line.(scalars); ok && j.board != nil {
+		step, all := l.scalars()
+		return j.board.Scalars(step, all...)
+	}
 	return nil
 }
 
-func (j *journal) close() error { return j.f.Close() }
+func (j *journal) close() error {
+	var err error
+	if j.board != nil {
+		err = j.board.Close()
+	}
+	return errors.Join(err, j.f.Close())
+}
+
+// scalars is a line with numbers for TensorBoard.
+type scalars interface {
+	scalars() (step int, all []board.Scalar)
+}
+
+func (l stepLine) scalars() (int, []board.Scalar) {
+	number := func(x *float64) float64 {
+		if x == nil {
+			return math.NaN()
+		}
+		return *x
+	}
+	return l.Step, []board.Scalar{
+		{Tag: "loss/batch", Value: number(l.Loss)},
+		{Tag: "loss/inference", Value: number(l.LossInference)},
+		{Tag: "loss/training", Value: number(l.LossTraining)},
+		{Tag: "loss/sft", Value: number(l.SFT)},
+		{Tag: "loss/kl", Value: number(l.KL)},
+		{Tag: "optimizer/learning_rate", Value: l.LearningRate},
+		{Tag: "optimizer/grad_norm", Value: number(l.GradNorm)},
+		{Tag: "speed/tokens_per_second", Value: float64(l.Tokens) / l.Seconds},
+		{Tag: "speed/wait_share", Value: l.Wait / l.Seconds},
+		{Tag: "speed/utilisation", Value: l.Utilisation},
+	}
+}
+
+func (l heldOutLine) scalars() (int, []board.Scalar) {
+	var all []board.Scalar
+	for _, name := range modeNames {
+		if of, ok := l.HeldOut[name]; ok {
+			all = append(all, board.Scalar{Tag: "held_out/" + name, Value: of.Loss}, board.Scalar{Tag: "held_out/" + name + "_sft", Value: of.SFT}, board.Scalar{Tag: "held_out/" + name + "_kl", Value: of.KL})
+		}
+	}
+	return l.Step, all
+}
+
+// seconds is a duration for the metrics, to a tenth of a millisecond.
+func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e4) / 1e4 }

@@ -1,6 +1,8 @@
 package fusing
 
 import (
+	"slices"
+
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/profuser/profuser/trainer/batch"
@@ -67,51 +69,72 @@ type micro struct {
 // leastRows is what a micro-batch gathers before padding counts: smaller products run slower than padding costs.
 const leastRows = 16
 
-// cut makes micro-batches of examples. weights are w_I and w_T, blend those of cross-entropy and divergence; the weights of
-// positions hold all divisions, so that the graph's sums are the loss.
+// cut makes micro-batches of examples and weighs them.
 func cut(examples []*example, g global, o *Options, weights [modes]float64, blend objective.Blend) []*micro {
+	micros := layOut(examples, o)
+	for _, m := range micros {
+		m.weigh(g, o.Normalize, weights, blend)
+	}
+	return micros
+}
+
+// layOut makes micro-batches of examples, without weights.
+func layOut(examples []*example, o *Options) []*micro {
 	lengths := make([]int, len(examples))
 	for i, e := range examples {
 		lengths[i] = e.Inputs()
 	}
 	var out []*micro
-	for _, group := range batch.Groups(lengths, o.MicroPositions, leastRows) {
-		m := &micro{byChunks: o.Teaching.Kind == objective.ALM}
-		var sequences []batch.Sequence
-		answers, widest := 0, 1
-		for _, i := range group.Members {
+	if o.Packing {
+		for _, p := range batch.Packings(lengths, o.MicroPositions) {
+			out = append(out, newMicro(examples, o, p.Members, func(rows [][]batch.Sequence, a int) *batch.Rows {
+				return batch.PackTogether(rows, p.B, p.S, a)
+			}))
+		}
+	} else {
+		for _, group := range batch.Groups(lengths, o.MicroPositions, leastRows) {
+			out = append(out, newMicro(examples, o, [][]int{group.Members}, func(rows [][]batch.Sequence, a int) *batch.Rows {
+				return batch.PackInto(rows[0], group.B, group.S, a)
+			}))
+		}
+	}
+	return out
+}
+
+// newMicro lays out the members in their order; lay is given their sequences and the room for predicting positions.
+func newMicro(examples []*example, o *Options, members [][]int, lay func(rows [][]batch.Sequence, a int) *batch.Rows) *micro {
+	m := &micro{byChunks: o.Teaching.Kind == objective.ALM}
+	rows := make([][]batch.Sequence, len(members))
+	answers, widest := 0, 1
+	for row, of := range members {
+		for _, i := range of {
 			e := examples[i]
 			m.examples = append(m.examples, e)
-			sequences = append(sequences, e.Sequence)
+			rows[row] = append(rows[row], e.Sequence)
 			answers += e.Answers()
 			for t := range e.rest {
 				widest = max(widest, int(e.starts[t+1]-e.starts[t]))
 			}
 		}
-		m.rows = batch.PackInto(sequences, group.B, group.S, batch.Count(answers, 32))
-		m.k = (widest + 7) / 8 * 8
-		if m.byChunks {
-			m.k = 1
-		}
-		m.fill(g, o.Normalize, weights, blend)
-		out = append(out, m)
 	}
-	return out
+	m.rows = lay(rows, batch.Count(answers, 32))
+	m.k = (widest + 7) / 8 * 8
+	if m.byChunks {
+		m.k = 1
+	}
+	m.fill()
+	return m
 }
 
-// fill lays out what belongs to the predicting positions, in the order of rows.Index.
-func (m *micro) fill(g global, normalize string, weights [modes]float64, blend objective.Blend) {
+// fill lays out the teachers of the predicting positions, in the order of rows.Index.
+func (m *micro) fill() {
 	a := len(m.rows.Index)
-	m.goldWeight, m.teacherWeight, m.rest = make([]float32, a), make([]float32, a), make([]float32, a)
-	m.ids, m.probs = make([]int32, a*m.k), make([]float32, a*m.k)
+	m.rest, m.ids, m.probs = make([]float32, a), make([]int32, a*m.k), make([]float32, a*m.k)
 	at := 0
 	for _, e := range m.examples {
-		text, teacher := g.shares(e, normalize)
 		for t := range e.Answers() {
-			m.goldWeight[at] = float32(weights[e.mode] * blend.Text * text)
 			m.rest[at] = e.rest[t]
 			from, to := e.starts[t], e.starts[t+1]
-			m.teacherWeight[at] = float32(weights[e.mode] * blend.Teacher * teacher * float64(e.weights[t]))
 			if m.byChunks {
 				m.ids[at], m.probs[at] = int32(at-t)+e.first[t], e.logProbs[t]
 			} else {
@@ -127,11 +150,31 @@ func (m *micro) fill(g global, normalize string, weights [modes]float64, blend o
 	}
 }
 
+// weigh sets the weights of the predicting positions. weights are w_I and w_T, blend those of cross-entropy and divergence;
+// the weights hold all divisions, so that the graph's sums are the loss.
+func (m *micro) weigh(g global, normalize string, weights [modes]float64, blend objective.Blend) {
+	a := len(m.rows.Index)
+	m.goldWeight, m.teacherWeight = make([]float32, a), make([]float32, a)
+	at := 0
+	for _, e := range m.examples {
+		text, teacher := g.shares(e, normalize)
+		for t := range e.Answers() {
+			m.goldWeight[at] = float32(weights[e.mode] * blend.Text * text)
+			m.teacherWeight[at] = float32(weights[e.mode] * blend.Teacher * teacher * float64(e.weights[t]))
+			at++
+		}
+	}
+}
+
 // inputs are the graph's tensors.
 func (m *micro) inputs() []any {
 	a := len(m.rows.Index)
+	tokens := tensors.FromFlatDataAndDimensions(m.rows.Tokens, m.rows.B, m.rows.S)
+	if m.rows.Blocks != nil {
+		tokens = tensors.FromFlatDataAndDimensions(slices.Concat(m.rows.Tokens, m.rows.Positions, m.rows.Blocks), 3, m.rows.B, m.rows.S)
+	}
 	return []any{
-		tensors.FromFlatDataAndDimensions(m.rows.Tokens, m.rows.B, m.rows.S),
+		tokens,
 		tensors.FromFlatDataAndDimensions(m.rows.Index, a), tensors.FromFlatDataAndDimensions(m.rows.Gold, a),
 		tensors.FromFlatDataAndDimensions(m.goldWeight, a), tensors.FromFlatDataAndDimensions(m.teacherWeight, a),
 		tensors.FromFlatDataAndDimensions(m.ids, a, m.k), tensors.FromFlatDataAndDimensions(m.probs, a, m.k), tensors.FromFlatDataAndDimensions(m.rest, a),

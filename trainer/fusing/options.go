@@ -59,8 +59,19 @@ type Options struct {
 	BatchPrompts int
 	// MaxLength is the longest example in tokens; the model's context bounds it too.
 	MaxLength int
+	// EvaluateSteps is the number of steps between readings of the held-out prompts, beside those at epochs' ends; 0: none.
+	EvaluateSteps int
+	// Samples is the number of held-out prompts that are answered whenever their losses are read.
+	// SampleTokens is the length at which an answer is cut; positive where there are samples.
+	Samples, SampleTokens int
+	// PeakFlops is what the backend can do, in operations a second; 0 measures it, below 0 nothing is said of it.
+	PeakFlops float64
+	// EvaluatePrompts is the most held-out prompts whose losses are read. Default 1000.
+	EvaluatePrompts int
 	// MicroPositions bounds rows times length of a micro-batch. Default 4096.
 	MicroPositions int
+	// Packing puts several examples into a row; each attends to itself only.
+	Packing bool
 	// LearningRate is the peak, positive.
 	LearningRate float64
 	// Warmup is the share of the steps in which the rate rises, in [0, 1).
@@ -139,6 +150,9 @@ const (
 // defaultMicroPositions is what measures fastest on the Go backend.
 const defaultMicroPositions = 4096
 
+// defaultEvaluatePrompts bounds the time and memory that held-out prompts take.
+const defaultEvaluatePrompts = 1000
+
 // leastText is the number of text tokens that a cut example must keep.
 const leastText = 16
 
@@ -174,6 +188,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("trainer.max_bad_steps: %d, must be at least 1", o.MaxBadSteps)
 	case o.KeepBest > 0 && o.Holdout == 0:
 		return fmt.Errorf("trainer.keep_best: %d, but prompts.holdout is 0: there is no loss to go by", o.KeepBest)
+	case o.Samples > 0 && o.Holdout == 0:
+		return fmt.Errorf("trainer.samples: %d, but no prompt is held out: raise prompts.holdout", o.Samples)
 	case o.LoRA == nil && o.SaveAdapter:
 		return errors.New("trainer.lora.save: adapter, but trainer.lora.rank is 0: there is no adapter")
 	case len(o.Stages) == 0:
@@ -185,6 +201,9 @@ func (o *Options) validate() error {
 	}
 	if o.StatusWeights == (StatusWeights{}) {
 		o.StatusWeights = Unweighted
+	}
+	if o.EvaluatePrompts == 0 {
+		o.EvaluatePrompts = defaultEvaluatePrompts
 	}
 	if o.LoRA != nil {
 		if err := o.LoRA.Validate(); err != nil {

@@ -2,6 +2,7 @@ package fusing
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -100,7 +101,7 @@ func checkFused(d *dataset.Dataset, want map[string]string) error {
 // checkAdaptive demands held-out prompts with a response where the weights follow their loss.
 func checkAdaptive(o *Options, c *corpus) error {
 	for _, p := range c.held {
-		if len(p.examples[inference]) > 0 {
+		if p.has[inference] {
 			return nil
 		}
 	}
@@ -133,8 +134,8 @@ func (t *trainer) dueDecision(s curriculum.Stage) bool {
 
 // decide lets an adaptive stage move its weights by the held-out losses, says so in the metrics, and remembers it. It comes
 // before the checkpoint of its step, so that a resumed training neither repeats nor forgets it.
-func (t *trainer) decide(e epoch) error {
-	heldOut, err := t.heldOut(e.stage)
+func (t *trainer) decide(ctx context.Context, e epoch) error {
+	heldOut, err := t.heldOut(ctx, e.stage)
 	if err != nil {
 		return err
 	}

@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gomlx/compute/shapes"
@@ -70,9 +70,12 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		}
 	}
 	t, err := prepare(ctx, &o, format, sets, id)
-	if err != nil {
+	if ctx.Err() != nil {
+		return Result{}, fmt.Errorf("%w before the first step", ErrStopped)
+	} else if err != nil {
 		return Result{}, err
 	}
+	defer t.corpus.close()
 	if o.Fresh { // only now that all is checked
 		if err := o.clear(); err != nil {
 			return Result{}, err
@@ -88,6 +91,8 @@ func Run(ctx context.Context, o Options) (Result, error) {
 func (o *Options) model() string       { return filepath.Join(o.Out, "model") }
 func (o *Options) checkpoints() string { return filepath.Join(o.Out, "trainer", "checkpoints") }
 func (o *Options) metrics() string     { return filepath.Join(o.Out, "trainer", "metrics.jsonl") }
+func (o *Options) samples() string     { return filepath.Join(o.Out, "trainer", "samples.jsonl") }
+func (o *Options) tensorboard() string { return filepath.Join(o.Out, "trainer", "tensorboard") }
 func (o *Options) done() string        { return filepath.Join(o.Out, "trainer", "done.json") }
 func (o *Options) epochs() string      { return filepath.Join(o.Out, "trainer", "epochs") }
 func (o *Options) best() string        { return filepath.Join(o.Out, "trainer", "best") }
@@ -105,7 +110,7 @@ func (o *Options) identify(sets [modes]*dataset.Dataset) (identity.Identity, err
 
 // clear removes what earlier runs wrote.
 func (o *Options) clear() error {
-	for _, path := range []string{o.done(), o.model(), o.checkpoints(), o.metrics(), o.epochs(), o.best()} {
+	for _, path := range []string{o.done(), o.model(), o.checkpoints(), o.metrics(), o.samples(), o.tensorboard(), o.epochs(), o.best()} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("starting over: %w", err)
 		}
@@ -206,7 +211,7 @@ func (t *trainer) fits(ctx context.Context) error {
 	training := memory.Training{
 		Config: t.config, LoRA: t.o.LoRA, Moments: t.o.Optimizer.Moments, Backend: backend,
 		Build:       func(c decoder.Config) loop.Build { return fusionModel(c, t.o.Teaching) },
-		Accelerator: strings.HasPrefix(t.o.Backend, "xla:"), Passes: loop.Passes(backend, t.o.Devices), Positions: t.o.MicroPositions,
+		Accelerator: !processor.OnHost(backend), Copies: t.o.Devices, Passes: loop.Passes(backend, t.o.Devices), Positions: t.o.MicroPositions,
 		Shapes: func(positions int) (all [][]shapes.Shape) {
 			o := *t.o
 			o.MicroPositions = positions
@@ -220,10 +225,7 @@ func (t *trainer) fits(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	room := memory.Room{Device: t.o.DeviceMemory}
-	if room.Host, room.HostSource = memory.Limit(os.DirFS("/")); !training.Accelerator && room.Device > 0 {
-		room = memory.Room{Host: room.Device, HostSource: "trainer.device_memory"}
-	}
+	room := t.o.room(training.Accelerator)
 	fmt.Fprintf(t.o.Log, "train: memory: %s\n", estimate)
 	if err := training.Check(estimate, room); err != nil && !t.o.Force {
 		return err
@@ -236,6 +238,26 @@ func (t *trainer) fits(ctx context.Context) error {
 	return nil
 }
 
+// room is how much memory there is: of the machine, and of an accelerator.
+func (o *Options) room(accelerator bool) (r memory.Room) {
+	r.Host, r.HostSource = memory.Limit(os.DirFS("/"))
+	switch {
+	case accelerator && o.DeviceMemory > 0:
+		r.Device, r.DeviceSource = o.DeviceMemory, "trainer.device_memory"
+	case accelerator:
+		r.DeviceSource = "nvidia-smi"
+		r.Device = memory.Accelerator(func(name string, args ...string) (string, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			out, err := exec.CommandContext(ctx, name, args...).Output()
+			return string(out), err
+		})
+	case o.DeviceMemory > 0:
+		r.Host, r.HostSource = o.DeviceMemory, "trainer.device_memory"
+	}
+	return r
+}
+
 // sample is the examples of the first batch of each stage.
 func (t *trainer) sample(ctx context.Context) (batches [][]*example, err error) {
 	seen := map[string]bool{}
@@ -245,7 +267,7 @@ func (t *trainer) sample(ctx context.Context) (batches [][]*example, err error) 
 		}
 		seen[e.stage.Name] = true
 		order := t.corpus.order(t.o.Seed, e.number, e.needs)
-		prompts, err := t.corpus.fetch(ctx, order[:min(len(order), t.o.BatchPrompts)])
+		prompts, err := order.fetch(ctx, 0, min(len(order.places), t.o.BatchPrompts))
 		if err != nil {
 			return nil, err
 		}

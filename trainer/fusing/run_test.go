@@ -64,7 +64,7 @@ func world(t testing.TB) Options {
 	return Options{
 		Store: data, Out: filepath.Join(root, "out"), Target: target, ConfigDigest: "test", Seed: 1, Holdout: 0.1, Beta: 0.5,
 		Teaching: objective.Teaching{Divergence: objective.KL, Rest: objective.Bucket, Temperature: 1}, Normalize: PerExample, Stages: stages,
-		BatchPrompts: 9, MaxLength: 96, LearningRate: 3e-3, Warmup: 0.1, Optimizer: optim.Default(), KeepLast: 2, KeepEpochs: true, MaxBadSteps: 3, Log: &bytes.Buffer{},
+		BatchPrompts: 9, PeakFlops: 1e9, MaxLength: 96, LearningRate: 3e-3, Warmup: 0.1, Optimizer: optim.Default(), KeepLast: 2, KeepEpochs: true, MaxBadSteps: 3, Log: &bytes.Buffer{},
 	}
 }
 
@@ -82,6 +82,8 @@ func lines(t testing.TB, o Options) []map[string]any {
 			t.Fatal(err)
 		}
 		delete(m, "seconds")
+		delete(m, "wait")
+		delete(m, "utilisation")
 		all = append(all, m)
 	}
 	return all

@@ -37,7 +37,7 @@ func TestShard(t *testing.T) {
 	o := Options{
 		Store: store, Out: t.TempDir(), Target: "../../data/models/target", Format: chat.Options{}, Seed: 1, Beta: 0.5,
 		Teaching: objective.Teaching{Divergence: objective.KL, Rest: objective.Bucket, Temperature: 1}, Normalize: PerExample,
-		Stages: []curriculum.Stage{{Name: "both", Epochs: 1, Inference: 1, Training: 1}}, BatchPrompts: 128, MaxLength: 256, LearningRate: 1e-5,
+		Stages: []curriculum.Stage{{Name: "both", Epochs: 1, Inference: 1, Training: 1}}, BatchPrompts: 128, PeakFlops: -1, MaxLength: 256, LearningRate: 1e-5,
 		Optimizer: optim.Default(), Backend: "go:ops_sequential", KeepLast: 1, MaxBadSteps: 1, Fresh: true, Log: io.Discard,
 	}
 	if _, err := Run(t.Context(), o); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/profuser/profuser/trainer/trainertest"
 )
 
-// TestSplit cuts one batch in three ways: losses and gradients must be the same, up to float32 sums.
+// TestSplit cuts one batch in three ways, and packs it in two: losses and gradients must be the same, up to float32 sums.
 func TestSplit(t *testing.T) {
 	for _, normalize := range []string{PerExample, PerToken} {
 		t.Run(normalize, func(t *testing.T) {
@@ -22,15 +22,15 @@ func TestSplit(t *testing.T) {
 			o.Normalize = normalize
 			c, format, config := open(t, &o)
 			_ = format
-			prompts, err := c.part(t.Context(), 0, false)
+			prompts, err := c.part(t.Context(), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			examples, g := collect(prompts, flags{true, true})
 			var want losses
 			var gradients [][]float32
-			for i, positions := range []int{1 << 20, 300, 1} { // in one, in some, one by one
-				o.MicroPositions = positions
+			for i, positions := range []int{1 << 20, 300, 1, 1 << 20, 300} { // in one, in some, one by one; packed
+				o.MicroPositions, o.Packing = positions, i > 2
 				store, err := decoder.LoadStore(o.Target, config)
 				if err != nil {
 					t.Fatal(err)
@@ -99,6 +99,7 @@ func open(t *testing.T, o *Options) (*corpus, *chat.Format, decoder.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(c.close)
 	return c, format, config
 }
 
@@ -112,7 +113,8 @@ func TestHoldout(t *testing.T) {
 	}
 	trained := map[string]int{}
 	for epoch := 1; epoch <= 2; epoch++ {
-		prompts, err := c.fetch(t.Context(), c.order(1, epoch, flags{true, true}))
+		order := c.order(1, epoch, flags{true, true})
+		prompts, err := order.fetch(t.Context(), 0, len(order.places))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,20 +155,20 @@ func TestWindows(t *testing.T) {
 	for epoch := 1; epoch <= 2; epoch++ {
 		order := c.order(1, epoch, flags{inference: true})
 		seen := map[string]bool{}
-		for at := range order {
-			p, err := c.fetch(t.Context(), order[at:at+1])
+		for at := range order.places {
+			p, err := order.fetch(t.Context(), at, at+1)
 			if err != nil {
 				t.Fatal(err)
 			}
 			seen[p[0].id] = true
 		}
-		if len(order) != n || len(seen) != n {
-			t.Errorf("epoch %d has %d prompts, %d different ones, want %d", epoch, len(order), len(seen), n)
+		if len(order.places) != n || len(seen) != n {
+			t.Errorf("epoch %d has %d prompts, %d different ones, want %d", epoch, len(order.places), len(seen), n)
 		}
-		if len(c.cache) > 2*window {
-			t.Errorf("%d parts in memory, want at most %d", len(c.cache), 2*window)
+		if kept := c.read.Kept(); kept > 2*window {
+			t.Errorf("%d parts in memory, want at most %d", kept, 2*window)
 		}
-		if text := fmt.Sprint(order); text == first {
+		if text := fmt.Sprint(order.places); text == first {
 			t.Error("both epochs have the same order")
 		} else {
 			first = text

@@ -30,12 +30,14 @@ type trainer struct {
 	config   decoder.Config
 	result   result.Model
 	corpus   *corpus
+	held     []prompt // held-out prompts, once they were read
 	plan     []epoch
 	total    int
 	schedule optim.Schedule
 	learner  *loop.Learner
 	forward  *loop.Forward
 	journal  *journal
+	watch    watch
 	progress *loop.Progress
 	shift    curriculum.Shift // of an adaptive stage
 	state    loop.State
@@ -58,15 +60,15 @@ func (t *trainer) run(ctx context.Context) (err error) {
 		}
 	}
 	fmt.Fprintf(t.o.Log, "train: %d rows, %d prompts held out, %d rows too long; %d steps in %d epochs\n", t.corpus.rows, len(t.corpus.held), t.corpus.dropped, t.total, len(t.plan))
-	if t.journal, err = openJournal(t.o.metrics(), t.state.Step); err != nil {
+	if err := t.openWatch(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.journal.close()) }()
+	defer func() { err = errors.Join(err, t.closeWatch()) }()
 	t.progress = loop.NewProgress(t.o.Log, t.total)
 	if resumed {
 		fmt.Fprintf(t.o.Log, "train: going on after step %d of %d\n", t.state.Step, t.total)
 		t.progress.Resume(t.state.Step)
-	} else if err := t.begin(); err != nil {
+	} else if err := t.begin(ctx); err != nil {
 		return err
 	}
 	for _, e := range t.plan {
@@ -82,31 +84,42 @@ func (t *trainer) run(ctx context.Context) (err error) {
 }
 
 // begin says where the training starts from.
-func (t *trainer) begin() error {
-	if err := t.readHeldOut(t.plan[0], "start", 0); err != nil {
+func (t *trainer) begin(ctx context.Context) error {
+	if err := t.readHeldOut(ctx, t.plan[0], "start", 0); err != nil {
 		return err
 	}
 	if !t.dueDecision(t.plan[0].stage) {
 		return nil
 	}
-	return t.decide(t.plan[0])
+	return t.decide(ctx, t.plan[0])
 }
 
 // epoch does what is left of an epoch and what belongs to its end.
 func (t *trainer) epoch(ctx context.Context, e epoch) error {
-	order := t.corpus.order(t.o.Seed, e.number, e.needs)
+	batches := t.ahead(ctx, e)
+	defer batches.Close()
 	for at := t.state.Step - e.first; at < e.batches; at++ {
 		if err := ctx.Err(); err != nil || (t.o.StopAfter > 0 && t.state.Step == t.o.StopAfter) {
 			return t.stop()
 		}
 		started := time.Now()
-		places := order[at*t.o.BatchPrompts : min(len(order), (at+1)*t.o.BatchPrompts)]
+		b, waited, err := batches.Next(ctx)
+		if err != nil && ctx.Err() != nil {
+			return t.stop()
+		} else if err != nil {
+			return err
+		}
 		t.weigh(&e)
-		if err := t.step(ctx, e, places, started); err != nil {
+		if err := t.step(e, b, waited, started); err != nil {
 			return err
 		}
 		if t.dueDecision(e.stage) {
-			if err := t.decide(e); err != nil {
+			if err := t.decide(ctx, e); err != nil {
+				return err
+			}
+		}
+		if n := t.o.EvaluateSteps; n > 0 && t.state.Step%n == 0 && at+1 < e.batches {
+			if err := t.readHeldOut(ctx, e, "step", t.state.Step); err != nil {
 				return err
 			}
 		}
@@ -122,7 +135,7 @@ func (t *trainer) epoch(ctx context.Context, e epoch) error {
 	if e.last {
 		end = "stage"
 	}
-	if err := t.readHeldOut(e, end, t.state.Step); err != nil {
+	if err := t.readHeldOut(ctx, e, end, t.state.Step); err != nil {
 		return err
 	}
 	if err := t.keepBest(); err != nil {
@@ -138,32 +151,26 @@ func (t *trainer) epoch(ctx context.Context, e epoch) error {
 }
 
 // step does one batch.
-func (t *trainer) step(ctx context.Context, e epoch, places []place, started time.Time) error {
-	prompts, err := t.corpus.fetch(ctx, places)
-	if err != nil {
-		return err
-	}
+func (t *trainer) step(e epoch, b *laid, waited time.Duration, started time.Time) error {
 	t.state.Step++
 	t.state.Stage, t.state.Epoch = e.stage.Name, e.number
 	blend := t.o.blend(e.stage)
 	line := stepLine{Step: t.state.Step, Epoch: e.number, Stage: e.stage.Name, LearningRate: t.rate(e.stage)}
-	examples, g := collect(prompts, e.needs)
+	g := b.counts
 	var sums losses
-	micros := cut(examples, g, t.o, e.weights, blend)
-	inputs := make([][]any, len(micros))
-	for i, m := range micros {
+	inputs := make([][]any, len(b.micros))
+	for i, m := range b.micros {
+		m.weigh(g, t.o.Normalize, e.weights, blend)
 		inputs[i] = m.inputs()
 	}
 	reports, err := t.learner.AccumulateAll(inputs)
 	if err != nil {
 		return fmt.Errorf("step %d: %w", t.state.Step, err)
 	}
-	for i, m := range micros {
+	for i, m := range b.micros {
 		sums.add(m, g, t.o.Normalize, reports[i][0], reports[i][1])
 	}
-	for _, x := range examples {
-		line.Tokens += x.Inputs()
-	}
+	line.Tokens, line.Wait = b.tokens(), seconds(waited)
 	line.take(sums, g, e.weights, blend)
 	norm, err := math.NaN(), error(loop.ErrNotFinite)
 	if line.Loss != nil {
@@ -174,30 +181,18 @@ func (t *trainer) step(ctx context.Context, e epoch, places []place, started tim
 	line.GradNorm = finite(norm)
 	if errors.Is(err, loop.ErrNotFinite) {
 		t.state.Bad++
-		for _, p := range prompts {
+		for _, p := range b.prompts {
 			line.Bad = append(line.Bad, p.id)
 		}
 	} else if err != nil {
 		return fmt.Errorf("step %d: %w", t.state.Step, err)
 	}
-	line.Seconds = math.Round(time.Since(started).Seconds()*1e4) / 1e4
+	line.Seconds = seconds(time.Since(started))
+	line.Utilisation = t.utilisation(b, time.Since(started))
 	if err := t.journal.write(line); err != nil {
 		return err
 	}
 	return t.show(line)
-}
-
-// show reports a step, and ends the run when too many were bad.
-func (t *trainer) show(line stepLine) error {
-	if line.Bad == nil {
-		t.progress.Step(line.Tokens, fmt.Sprintf("%s  loss %.4f  lr %.3g  grad %.2f", line.Stage, *line.Loss, line.LearningRate, *line.GradNorm))
-		return nil
-	}
-	fmt.Fprintf(t.o.Log, "step %d: loss or gradient is not finite, not applied (%d so far); its %d prompts are in %s\n", line.Step, t.state.Bad, len(line.Bad), t.o.metrics())
-	if t.state.Bad >= t.o.MaxBadSteps {
-		return fmt.Errorf("step %d: %d steps had a loss or gradient that is not finite, trainer.max_bad_steps is %d: lower trainer.learning_rate, or look at the prompts listed in %s", line.Step, t.state.Bad, t.o.MaxBadSteps, t.o.metrics())
-	}
-	return nil
 }
 
 // take fills in the losses; Loss stays nil when it is not finite.
@@ -226,21 +221,27 @@ func finite(x float64) *float64 {
 }
 
 // readHeldOut writes the losses on the held-out prompts, of both modes whatever the stage weighs.
-func (t *trainer) readHeldOut(e epoch, end string, step int) error {
+func (t *trainer) readHeldOut(ctx context.Context, e epoch, end string, step int) error {
 	line := heldOutLine{Step: step, Epoch: e.number, Stage: e.stage.Name, End: end}
 	if end == "start" {
 		line.Epoch = 0
 	}
 	var err error
-	if line.HeldOut, err = t.heldOut(e.stage); err != nil {
+	if line.HeldOut, err = t.heldOut(ctx, e.stage); err != nil {
 		return err
 	}
-	return t.journal.write(line)
+	if err := t.journal.write(line); err != nil {
+		return err
+	}
+	return t.writeSamples(line)
 }
 
 // heldOut reads the held-out prompts: the losses of both modes, weights 1, as a stage blends their parts.
-func (t *trainer) heldOut(s curriculum.Stage) (map[string]heldOutLoss, error) {
-	examples, g := collect(t.corpus.held, flags{true, true})
+func (t *trainer) heldOut(ctx context.Context, s curriculum.Stage) (map[string]heldOutLoss, error) {
+	if err := t.readHeldOutPrompts(ctx); err != nil {
+		return nil, err
+	}
+	examples, g := collect(t.held, flags{true, true})
 	blend := t.o.blend(s)
 	out := map[string]heldOutLoss{}
 	var sums losses
@@ -269,8 +270,8 @@ func (t *trainer) due() bool {
 
 // checkpoint saves all that is needed to go on; the metrics so far are on the disk before it.
 func (t *trainer) checkpoint() error {
-	if err := t.journal.f.Sync(); err != nil {
-		return fmt.Errorf("writing metrics: %w", err)
+	if err := t.syncWatch(); err != nil {
+		return err
 	}
 	t.saved = time.Now()
 	return t.learner.Save(t.o.checkpoints(), t.state, t.o.KeepLast)

@@ -63,14 +63,26 @@ func Computing(c decoder.Config, backend, precision string, recompute bool) (dec
 	return c, nil
 }
 
-// NewNetwork runs tokens [B, S] forward on the graph's backend, computed as c.Compute says.
+// NewNetwork runs tokens [B, S] forward on the graph's backend, computed as c.Compute says. Tokens [3, B, S] are packed
+// rows: tokens, positions and blocks, as reverse.NewPacked takes them; blocks count from 1, since decoder.Tree's block 0
+// would be a text that all see.
 func NewNetwork(scope *model.Scope, c decoder.Config, tokens *graph.Node) Network {
+	tokens, positions, blocks := reverse.Unstack(tokens)
 	if reverse.Supports(c) && !c.Compute.BFloat16 && tokens.Graph().Backend().Name() == decoder.GoBackend {
+		if blocks != nil {
+			return taped{reverse.NewPacked(scope, c, tokens, positions, blocks)}
+		}
 		return taped{reverse.New(scope, c, tokens)}
 	}
 	m := decoder.New(c)
 	d := tokens.Shape().Dimensions
-	return &differentiated{scope: scope, m: m, c: c, hidden: graph.Reshape(m.Hidden(scope, tokens), d[0]*d[1], c.Dim)}
+	var hidden *graph.Node
+	if blocks != nil {
+		hidden = m.Tree(scope, tokens, positions, blocks)
+	} else {
+		hidden = m.Hidden(scope, tokens)
+	}
+	return &differentiated{scope: scope, m: m, c: c, hidden: graph.Reshape(hidden, d[0]*d[1], c.Dim)}
 }
 
 type taped struct{ tape *reverse.Tape }

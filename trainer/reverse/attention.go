@@ -104,6 +104,10 @@ func (t *Tape) mask(slopes []float64) *Node {
 		return m
 	}
 	n, b, s := len(slopes), t.b, t.s
+	if t.packing != nil {
+		t.tables.masks[key] = t.packing.mask(t.g, b, s, slopes)
+		return t.tables.masks[key]
+	}
 	repeat := b
 	if n*b*s*s > largest {
 		repeat = 1
@@ -134,7 +138,11 @@ func (t *Tape) rotary() {
 	}
 	c := t.c.HeadDim
 	half := c / 2
-	cos, sin := make([]float32, t.b*t.s*c), make([]float32, t.b*t.s*c)
+	rows := t.b * t.s
+	if t.packing != nil {
+		rows = t.s
+	}
+	cos, sin := make([]float32, rows*c), make([]float32, rows*c)
 	for i := range cos {
 		position, at := i/c%t.s, i%c%half
 		inverse := float32(math.Pow(t.c.RopeTheta, -2*float64(at)/float64(c)))
@@ -146,8 +154,11 @@ func (t *Tape) rotary() {
 		turn[(i+half)*c+i] = -1 // left half takes minus the right
 		turn[i*c+i+half] = 1
 	}
-	t.tables.cos = ConstTensor(t.g, tensors.FromFlatDataAndDimensions(cos, t.b*t.s, c))
-	t.tables.sin = ConstTensor(t.g, tensors.FromFlatDataAndDimensions(sin, t.b*t.s, c))
+	t.tables.cos = ConstTensor(t.g, tensors.FromFlatDataAndDimensions(cos, rows, c))
+	t.tables.sin = ConstTensor(t.g, tensors.FromFlatDataAndDimensions(sin, rows, c))
+	if t.packing != nil {
+		t.tables.cos, t.tables.sin = t.packing.turns(t.tables.cos), t.packing.turns(t.tables.sin)
+	}
 	t.tables.turn = ConstTensor(t.g, tensors.FromFlatDataAndDimensions(turn, c, c))
 }
 

@@ -32,6 +32,7 @@ type Tape struct {
 	embedding string
 
 	tables    tables
+	packing   *packing // nil: one text a row
 	transpose map[*Node]*Node
 	effective map[string]*Node // weights with their low-rank additions
 }
@@ -61,12 +62,16 @@ func Architectures() []string { return slices.Sorted(maps.Keys(architectures)) }
 
 // New runs tokens [B, S] int32 forward. It panics on an architecture that Supports refuses.
 func New(scope *model.Scope, c decoder.Config, tokens *Node) *Tape {
+	return build(scope, c, tokens, nil)
+}
+
+func build(scope *model.Scope, c decoder.Config, tokens *Node, packed *packing) *Tape {
 	a, ok := architectures[c.Architecture]
 	if !ok {
 		panic(fmt.Sprintf("no backward pass for architecture %s", c.Architecture))
 	}
 	d := tokens.Shape().Dimensions
-	t := &Tape{c: c, scope: scope, g: tokens.Graph(), b: d[0], s: d[1], norm: a.norm, embedding: a.embedding, gradients: map[string]*Node{}, transpose: map[*Node]*Node{}, effective: map[string]*Node{}, tables: tables{masks: map[string]*Node{}}}
+	t := &Tape{c: c, scope: scope, g: tokens.Graph(), b: d[0], s: d[1], norm: a.norm, embedding: a.embedding, gradients: map[string]*Node{}, transpose: map[*Node]*Node{}, effective: map[string]*Node{}, tables: tables{masks: map[string]*Node{}}, packing: packed}
 	rows := Reshape(tokens, t.b*t.s, 1)
 	x := Gather(t.weight(a.embedding), rows)
 	t.push(func(d *Node) *Node {
