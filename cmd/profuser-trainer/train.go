@@ -55,7 +55,7 @@ by part while the training runs. Results in the out folder:
 Stopped or killed, the same command goes on from the newest whole checkpoint with the same numbers; a finished training
 is skipped. A training of another configuration, model or dataset in the same folder is refused: --resume never removes
 it and starts over.`,
-		Example: "  profuser-trainer train fusion.yaml\n  profuser-trainer train fusion.yaml --set trainer.learning_rate=3e-4 --out out/slow",
+		Example: "  profuser-trainer train fusion.yaml\n  profuser-trainer train fusion.yaml --set preset=simul --out out/simul\n  profuser-trainer train fusion.yaml --set trainer.learning_rate=3e-4 --out out/slow",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {

@@ -363,6 +363,8 @@ func itemsDiffer(a, b *Config, step string) bool {
 // FuzzParse: any bytes give a configuration or faults, never a panic; a configuration is printed and read back.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal))
+	f.Add([]byte("preset: fusellm\nobjective: {beta: 0.5, status_weights: {inner: 0}}" + minimal))
+	f.Add([]byte("curriculum: {kind: stages, stages: [{name: a, steps: 3, weights: {training: 1}}, {name: b, epochs: 1, weights: {inference: 1}, learning_rate: 1e-3}]}\nfuse: {chunks: true}\nobjective: {kind: alm, lambda: 0}" + minimal))
 	f.Add([]byte("models: [{name: a, path: b, endpoint: {urls: [x], model: y, timeout: 1s}}]\n? a\n"))
 	f.Add([]byte("a: &x 1\nb: *x\n<<: {c: !!int 3}\n"))
 	f.Add([]byte("- 1\n--- \nseed: 0x10\n"))

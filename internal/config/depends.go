@@ -88,7 +88,9 @@ func (c *Config) fuseDepends(add func(key string, value any)) {
 func (c *Config) trainDepends(add func(key string, value any)) {
 	add("seed", c.Seed)
 	add("prompts.holdout", c.Prompts.Holdout)
-	add("objective", c.Objective.effective())
+	o := c.Objective.effective()
+	o.Lambda = c.Objective.Lambda
+	add("objective", o)
 	add("curriculum", c.Curriculum.effective())
 	t := c.Trainer
 	add("trainer.batch_prompts", t.BatchPrompts)
@@ -109,7 +111,11 @@ func (c *Config) trainDepends(add func(key string, value any)) {
 // Training itemises everything that the trained model depends on: what its own step covers and all steps before it.
 func (c *Config) Training() map[string]string {
 	all := map[string]string{}
-	for _, step := range []string{"ingest", "generate", "reward", "crossentropy", "fuse", "train"} {
+	steps := []string{"ingest", "generate", "reward", "crossentropy", "fuse", "train"}
+	if c.Advantage.Inference.Method == "judge" {
+		steps = append(steps, "judge")
+	}
+	for _, step := range steps {
 		maps.Copy(all, c.Depends(step))
 	}
 	return all

@@ -148,7 +148,7 @@ type Trainer struct {
 	KeepBest int `yaml:"keep_best" default:"0" allow:"[0, inf)"`
 	// Largest file of weights of a model that is written, in bytes; a larger model is cut into shards.
 	ShardBytes int `yaml:"shard_bytes" default:"5000000000" allow:"[1, inf)"`
-	// Memory that a training may take, in bytes: the accelerator's, or the machine's with the Go backend. 0 is what the machine has (its control group's limit, else /proc/meminfo); of an accelerator it is then not checked.
+	// Memory that a training may take, in bytes: the accelerator's, or the machine's with the Go backend. 0 is what the machine has (its control group's limit, /proc/meminfo), or what nvidia-smi says of the accelerator.
 	DeviceMemory int `yaml:"device_memory" default:"0" allow:"[0, inf)"`
 }
 

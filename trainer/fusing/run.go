@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gomlx/compute/shapes"
@@ -211,7 +211,7 @@ func (t *trainer) fits(ctx context.Context) error {
 	training := memory.Training{
 		Config: t.config, LoRA: t.o.LoRA, Moments: t.o.Optimizer.Moments, Backend: backend,
 		Build:       func(c decoder.Config) loop.Build { return fusionModel(c, t.o.Teaching) },
-		Accelerator: strings.HasPrefix(t.o.Backend, "xla:"), Passes: loop.Passes(backend, t.o.Devices), Positions: t.o.MicroPositions,
+		Accelerator: !processor.OnHost(backend), Copies: t.o.Devices, Passes: loop.Passes(backend, t.o.Devices), Positions: t.o.MicroPositions,
 		Shapes: func(positions int) (all [][]shapes.Shape) {
 			o := *t.o
 			o.MicroPositions = positions
@@ -225,10 +225,7 @@ func (t *trainer) fits(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	room := memory.Room{Device: t.o.DeviceMemory}
-	if room.Host, room.HostSource = memory.Limit(os.DirFS("/")); !training.Accelerator && room.Device > 0 {
-		room = memory.Room{Host: room.Device, HostSource: "trainer.device_memory"}
-	}
+	room := t.o.room(training.Accelerator)
 	fmt.Fprintf(t.o.Log, "train: memory: %s\n", estimate)
 	if err := training.Check(estimate, room); err != nil && !t.o.Force {
 		return err
@@ -239,6 +236,26 @@ func (t *trainer) fits(ctx context.Context) error {
 		debug.SetMemoryLimit(max(estimate.Host(), room.Host/10*9)) // the collector works harder before it comes to that
 	}
 	return nil
+}
+
+// room is how much memory there is: of the machine, and of an accelerator.
+func (o *Options) room(accelerator bool) (r memory.Room) {
+	r.Host, r.HostSource = memory.Limit(os.DirFS("/"))
+	switch {
+	case accelerator && o.DeviceMemory > 0:
+		r.Device, r.DeviceSource = o.DeviceMemory, "trainer.device_memory"
+	case accelerator:
+		r.DeviceSource = "nvidia-smi"
+		r.Device = memory.Accelerator(func(name string, args ...string) (string, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			out, err := exec.CommandContext(ctx, name, args...).Output()
+			return string(out), err
+		})
+	case o.DeviceMemory > 0:
+		r.Host, r.HostSource = o.DeviceMemory, "trainer.device_memory"
+	}
+	return r
 }
 
 // sample is the examples of the first batch of each stage.

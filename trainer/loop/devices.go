@@ -19,13 +19,17 @@ import (
 // device is one of those that compute micro-batches: it holds all weights and runs one graph at a time, unless it is the
 // host itself.
 //
-// Data parallelism is plain: each micro-batch's graph runs whole on one device, and the host adds the gradients in the
-// order of the micro-batches. So the numbers do not depend on the number of devices.
+// Data parallelism is plain: each micro-batch's graph runs whole on one device. Where devices are the host's processors,
+// it adds the gradients in the order of the micro-batches, so that the numbers do not depend on the number of devices. An
+// accelerator adds its own, in their order, and the host adds those of the devices: a step takes one transfer from each.
 type device struct {
 	exec *model.Exec
 	busy sync.Mutex
 	// copies are the trainable weights of a device other than the first, in the learner's order.
 	copies []*tensors.Tensor
+	// sums are the gradients of the micro-batches so far, on an accelerator; adder adds others to them.
+	sums  []*tensors.Tensor
+	adder *graph.Exec
 }
 
 // openDevices prepares the first n devices of the backend.
@@ -53,16 +57,21 @@ func (l *Learner) openDevices(n int, names []string, prepare func(store *model.S
 		if d.exec, err = prepare(store); err != nil {
 			return fmt.Errorf("preparing the training graph: %w", err)
 		}
+		if d.adder, err = graph.NewExec(l.backend, addPairs); err != nil {
+			return fmt.Errorf("preparing the sums of gradients: %w", err)
+		}
 		if i > 0 { // only a graph with a mesh, here of one device, can be made for another device than the first
 			mesh, err := distributed.NewDeviceMesh([]int{1}, []string{"data"})
 			if err != nil {
 				return err
 			}
 			d.exec.AutoSharding(mesh).WithDeviceAssignment([]compute.DeviceNum{compute.DeviceNum(i)})
+			d.adder.AutoSharding(mesh).WithDeviceAssignment([]compute.DeviceNum{compute.DeviceNum(i)})
 		}
 		d.exec.SetMaxCache(-1) // trainer/batch bounds the shapes; the default limit of 32 is an error in the middle of a run
 		l.devices = append(l.devices, d)
 	}
+	l.sumThere = !processor.OnHost(l.backend)
 	l.room = n
 	if n == 1 {
 		l.room = Passes(l.backend, n)
@@ -153,4 +162,48 @@ func (l *Learner) placed(inputs []any, n compute.DeviceNum) ([]any, error) {
 		out[i] = buffer
 	}
 	return out, nil
+}
+
+// addPairs adds the second half of its inputs to the first.
+func addPairs(in []*graph.Node) []*graph.Node {
+	n := len(in) / 2
+	out := make([]*graph.Node, n)
+	for i := range out {
+		out[i] = graph.Add(in[i], in[n+i])
+	}
+	return out
+}
+
+// addThere adds gradients that device number n computed to its sums, and takes them over.
+func (l *Learner) addThere(n int, gradients []*tensors.Tensor) error {
+	d := l.devices[n]
+	if d.sums == nil {
+		d.sums = gradients
+		return nil
+	}
+	var inputs []any
+	for _, t := range append(d.sums, gradients...) {
+		buffer, err := graph.DonateTensorBuffer(t, l.backend, compute.DeviceNum(n))
+		if err != nil {
+			return fmt.Errorf("adding gradients on device %d: %w", n, err)
+		}
+		inputs = append(inputs, buffer)
+	}
+	var err error
+	if d.sums, err = d.adder.Call(inputs...); err != nil {
+		return fmt.Errorf("adding gradients on device %d: %w", n, err)
+	}
+	return nil
+}
+
+// collect adds the devices' sums to the host's, device by device.
+func (l *Learner) collect() error {
+	var err error
+	for _, d := range l.devices {
+		if d.sums != nil {
+			err = errors.Join(err, l.addHere(d.sums))
+			d.sums = nil
+		}
+	}
+	return err
 }

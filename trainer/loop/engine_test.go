@@ -61,12 +61,19 @@ func TestDevices(t *testing.T) {
 	if far := distance(one, cut); !(far <= 1e-6) {
 		t.Errorf("four micro-batches differ from one batch by %g of the gradient's norm", far)
 	}
-	if backend == "" {
-		t.Skip("the Go backend is one device; make test-xla runs the rest")
+	counts := []int{1, 4}
+	if backend == "" { // the Go backend is one device; make test-xla runs the rest
+		counts = []int{1}
 	}
-	for _, n := range []int{2, 4} {
+	for _, n := range counts {
 		if far := distance(cut, gradientsOf(t, trainertest.Llama, backend, n, decoder.Compute{}, 4)); far != 0 {
 			t.Errorf("%d devices differ from one by %g of the gradient's norm", n, far)
+		}
+		sumThere = true
+		there := gradientsOf(t, trainertest.Llama, backend, n, decoder.Compute{}, 8)
+		sumThere = false
+		if far := distance(one, there); !(far <= 1e-6) {
+			t.Errorf("sums on %d devices differ from one batch by %g of the gradient's norm", n, far)
 		}
 	}
 	_, err := NewLearnerOn(backend, 99, model.NewStore(), optim.Default(), nil)
@@ -91,6 +98,9 @@ func TestComputing(t *testing.T) {
 		}
 	}
 }
+
+// sumThere makes the devices of gradientsOf add gradients as accelerators do.
+var sumThere bool
 
 // gradientsOf are the gradients of the second step of a training on eight rows, cut into so many micro-batches.
 func gradientsOf(t *testing.T, arch, backend string, devices int, compute decoder.Compute, micros int) [][]float32 {
@@ -122,6 +132,7 @@ func gradientsOf(t *testing.T, arch, backend string, devices int, compute decode
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.sumThere = l.sumThere || sumThere
 	batches := engineBatches(c, micros)
 	for step := range 2 {
 		if _, err := l.AccumulateAll(batches); err != nil {

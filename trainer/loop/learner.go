@@ -31,6 +31,7 @@ type Learner struct {
 	devices    []*device
 	room       int // micro-batches under way at a time
 	synced     int // the step whose weights all devices have
+	sumThere   bool
 	names      []string
 	weights    []*tensors.Tensor
 	parameters []*optim.Parameter
@@ -120,41 +121,51 @@ func (l *Learner) AccumulateAll(batches [][]any) (reports [][][]float32, err err
 			}()
 		}
 	}()
-	for _, c := range results { // all of them, also after a fault: none may still run when this returns
+	for i, c := range results { // all of them, also after a fault: none may still run when this returns
 		r := <-c
 		if err == nil {
 			err = r.err
 		}
 		if err == nil {
 			var report [][]float32
-			report, err = l.add(r.out)
+			report, err = l.add(i, r.out)
 			reports = append(reports, report)
 		}
 		<-room
 	}
-	return reports, err
+	return reports, errors.Join(err, l.collect())
 }
 
-// add takes one graph's results: reports, then gradients.
-func (l *Learner) add(out []*tensors.Tensor) (reports [][]float32, err error) {
+// add takes the results of the graph of micro-batch number n: reports, then gradients.
+func (l *Learner) add(n int, out []*tensors.Tensor) (reports [][]float32, err error) {
 	count := len(out) - len(l.weights)
 	if reports, err = values(out[:count]); err != nil {
 		return nil, err
 	}
-	for i, t := range out[count:] {
+	if l.sumThere {
+		err = l.addThere(n%len(l.devices), out[count:])
+	} else {
+		err = l.addHere(out[count:])
+	}
+	for _, t := range out[:count] {
+		err = errors.Join(err, t.FinalizeAll())
+	}
+	return reports, err
+}
+
+// addHere adds gradients to the sums of the step under way, and frees them.
+func (l *Learner) addHere(gradients []*tensors.Tensor) (err error) {
+	for i, t := range gradients {
 		err = errors.Join(err, tensors.ConstFlatData(t, func(flat []float32) {
 			if !l.dirty {
 				copy(l.gradients[i], flat)
 				return
 			}
 			add(l.gradients[i], flat)
-		}))
+		}), t.FinalizeAll())
 	}
 	l.dirty = true
-	for _, t := range out {
-		err = errors.Join(err, t.FinalizeAll())
-	}
-	return reports, err
+	return err
 }
 
 func add(to, from []float32) {

@@ -28,8 +28,8 @@ type Training struct {
 	Backend compute.Backend
 	// Accelerator says that the graph runs elsewhere than in the host's memory.
 	Accelerator bool
-	// Passes is how many micro-batches run at a time.
-	Passes int
+	// Passes is how many micro-batches run at a time in one memory, Copies how many devices have the weights. Default 1.
+	Passes, Copies int
 	// Shapes are the inputs of the micro-batches that are expected, for micro-batches of at most so many positions.
 	Shapes func(positions int) [][]shapes.Shape
 	// Positions is the largest number of positions of a micro-batch.
@@ -38,8 +38,8 @@ type Training struct {
 
 // Estimate is bytes by what holds them.
 type Estimate struct {
-	// Weights, Gradients and Moments are there all the time.
-	Weights, Gradients, Moments int64
+	// Weights, Gradients and Moments are there all the time. Copies are the weights of further devices, which the host keeps.
+	Weights, Copies, Gradients, Moments int64
 	// Pass is the largest micro-batch's, Passes run at a time. Shape is that of its tokens.
 	Pass   Pass
 	Passes int
@@ -74,6 +74,7 @@ func (t Training) Of() (Estimate, error) {
 			trained += int64(v.Shape().Size())
 		}
 	}
+	e.Copies = int64(max(t.Copies, 1)-1) * e.Weights
 	e.Gradients, e.Moments = 4*trained, 8*trained
 	if t.Moments == optim.BFloat16 {
 		e.Moments = 4 * trained
@@ -97,7 +98,7 @@ func (e Estimate) passes() int64 { return int64(e.Passes)*e.Pass.Peak + e.Pass.C
 
 // Host is the least that the process needs of the machine's memory.
 func (e Estimate) Host() int64 {
-	n := base + e.Weights + e.Gradients + e.Moments
+	n := base + e.Weights + e.Copies + e.Gradients + e.Moments
 	if !e.Accelerator {
 		n += e.passes()
 	}
@@ -114,7 +115,10 @@ func (e Estimate) Device() int64 {
 
 // String is one line for people.
 func (e Estimate) String() string {
-	where := ""
+	where, copies := "", ""
+	if e.Copies > 0 {
+		copies = fmt.Sprintf(" and %s for other devices", Size(e.Copies))
+	}
 	if e.Accelerator {
 		where = fmt.Sprintf(" there, %s here", Size(e.Host()))
 	}
@@ -122,8 +126,8 @@ func (e Estimate) String() string {
 	if e.Accelerator {
 		total = e.Device()
 	}
-	return fmt.Sprintf("weights %s, gradients %s, moments %s, %d micro-batches at a time of %s each (%s tokens): %s%s",
-		Size(e.Weights), Size(e.Gradients), Size(e.Moments), e.Passes, Size(e.Pass.Peak), times(e.Shape), Size(total), where)
+	return fmt.Sprintf("weights %s%s, gradients %s, moments %s, %d micro-batches at a time of %s each (%s tokens): %s%s",
+		Size(e.Weights), copies, Size(e.Gradients), Size(e.Moments), e.Passes, Size(e.Pass.Peak), times(e.Shape), Size(total), where)
 }
 
 func times(dims []int) string {

@@ -13,15 +13,16 @@ type Room struct {
 	// Host is the machine's, HostSource what says so.
 	Host       int64
 	HostSource string
-	// Device is an accelerator's.
-	Device int64
+	// Device is an accelerator's, DeviceSource what says so.
+	Device       int64
+	DeviceSource string
 }
 
 // short says what does not fit, "" if all does.
 func (r Room) short(e Estimate) string {
 	switch {
 	case r.Device > 0 && e.Device() > r.Device:
-		return fmt.Sprintf("takes %s of the accelerator's memory, more than the %s of trainer.device_memory", Size(e.Device()), Size(r.Device))
+		return fmt.Sprintf("takes %s of the accelerator's memory, more than the %s that %s allows", Size(e.Device()), Size(r.Device), r.DeviceSource)
 	case r.Host > 0 && e.Host() > r.Host:
 		return fmt.Sprintf("takes %s of memory, more than the %s that %s allows", Size(e.Host()), Size(r.Host), r.HostSource)
 	}
@@ -48,6 +49,11 @@ var changes = []change{
 		was := t.Positions
 		t.Positions = 512
 		return was > 512
+	}},
+	{"trainer.gradient_checkpointing: true", func(t *Training) bool {
+		was := t.Config.Compute.Recompute
+		t.Config.Compute.Recompute = true
+		return !was
 	}},
 	{"trainer.moments: bfloat16", func(t *Training) bool {
 		was := t.Moments

@@ -39,6 +39,23 @@ func Limit(root fs.FS) (bytes int64, source string) {
 	return bytes, source
 }
 
+// Accelerator is the memory of the smallest NVIDIA device in bytes, as nvidia-smi says, 0 where it cannot say. run runs a
+// program and returns its output.
+func Accelerator(run func(name string, args ...string) (string, error)) int64 {
+	out, err := run("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
+	if err != nil {
+		return 0
+	}
+	var least int64
+	for line := range strings.Lines(out) {
+		mebibytes, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
+		if err == nil && (least == 0 || mebibytes<<20 < least) {
+			least = mebibytes << 20
+		}
+	}
+	return least
+}
+
 // groups are the files that may hold a control group's limit: those of the process's group and all above it.
 func groups(root fs.FS) []string {
 	names := []string{"sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"}

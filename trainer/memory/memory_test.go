@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -131,12 +132,21 @@ func TestOf(t *testing.T) {
 		t.Errorf("a quarter of the positions holds %d of %d bytes", e.Pass.Peak, full.Pass.Peak)
 	}
 	c = training(t)
+	c.Config.Compute.Recompute = true
+	if e := of(t, c); e.Pass.Peak >= full.Pass.Peak {
+		t.Errorf("with gradient checkpointing a pass holds %d bytes, without %d", e.Pass.Peak, full.Pass.Peak)
+	}
+	c = training(t)
 	c.LoRA = &lora.Options{Rank: 2, Alpha: 2, Targets: []string{"q_proj", "down_proj"}}
 	const factors = 2 * 2 * (16 + 16 + 16 + 24)
 	if e := of(t, c); e.Gradients != 4*factors || e.Moments != 8*factors || e.Weights != 4*(weights+factors)+4 {
 		t.Errorf("adapters: %+v, want %d values", e, factors)
 	}
-	c.Accelerator = true
+	c.Copies = 3
+	if e := of(t, c); e.Copies != 2*e.Weights || !strings.Contains(e.String(), "for other devices") {
+		t.Errorf("three devices: %+v", e)
+	}
+	c.Copies, c.Accelerator = 1, true
 	if e := of(t, c); e.Device() != e.Weights+e.passes() || e.Host() != base+e.Weights+e.Gradients+e.Moments {
 		t.Errorf("on an accelerator: %+v", e)
 	}
@@ -182,7 +192,7 @@ func TestCheck(t *testing.T) {
 	}
 	c.Accelerator = true
 	on := of(t, c)
-	if err := c.Check(on, Room{Device: on.Device() - 1}); err == nil || !strings.Contains(err.Error(), "accelerator's memory, more than the") {
+	if err := c.Check(on, Room{Device: on.Device() - 1, DeviceSource: "nvidia-smi"}); err == nil || !strings.Contains(err.Error(), "accelerator's memory, more than the") || !strings.Contains(err.Error(), "that nvidia-smi allows") {
 		t.Errorf("an accelerator: %v", err)
 	}
 }
@@ -208,5 +218,16 @@ func TestLimit(t *testing.T) {
 		if n, source := Limit(c.root); n != c.want || source != c.source {
 			t.Errorf("%s: %d by %s, want %d by %s", name, n, source, c.want, c.source)
 		}
+	}
+}
+
+func TestAccelerator(t *testing.T) {
+	for output, want := range map[string]int64{"": 0, "143771\n": 143771 << 20, "81559\n40960\n": 40960 << 20, "[N/A]\n": 0} {
+		if got := Accelerator(func(string, ...string) (string, error) { return output, nil }); got != want {
+			t.Errorf("%q: %d bytes, want %d", output, got, want)
+		}
+	}
+	if got := Accelerator(func(string, ...string) (string, error) { return "1\n", os.ErrNotExist }); got != 0 {
+		t.Errorf("without nvidia-smi: %d bytes", got)
 	}
 }
