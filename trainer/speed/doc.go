@@ -4,7 +4,7 @@
 // Flow out: one line of JSON with the tokens, the times, the peak memory and the losses of the steps.
 //
 // bench.py, beside it, runs this program and the same steps in PyTorch in turns, on the same weights and the same batch,
-// and prints the table of docs/training.md (make bench-train). The losses that both print show that the work is the same.
+// and prints the tables of docs/training-speed.md (make bench-train). The losses that both print show that the work is the same.
 //
 // Not here: a loader (the batch is one and in memory), checkpoints, evaluation.
 package main
