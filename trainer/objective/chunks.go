@@ -1,7 +1,6 @@
 package objective
 
 import (
-	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/profuser/profuser/models/decoder"
@@ -43,7 +42,7 @@ func chunked(logits *Node, p Positions, t Teaching) (crossEntropy, divergence, g
 	crossEntropy = Sub(r.lse, r.at)
 	ofChunk := Neg(ScatterSum(ZerosLike(crossEntropy), p.IDs, crossEntropy, false, false))
 	divergence = MulScalar(t.diverge(t.outcome(p.Probs), t.outcome(ofChunk)), t.Temperature)
-	taught := GreaterThan(column(p.TeacherWeight), ScalarZero(logits.Graph(), dtypes.Float32))
+	taught := GreaterThan(column(p.TeacherWeight), ScalarZero(logits.Graph(), logits.DType()))
 	loss := Add(ReduceAllSum(Mul(column(p.GoldWeight), crossEntropy)),
 		ReduceAllSum(Mul(column(p.TeacherWeight), Where(taught, divergence, ZerosLike(divergence)))))
 	return Reshape(crossEntropy, a), Reshape(divergence, a), r.gradient(loss)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 
@@ -111,7 +110,7 @@ func Rest(probs []float64) float64 {
 // log 1e-8 with zero gradient below. Rest Renormalize: the teacher is p^(1/τ) normalised over the stored ids, the student
 // softmax(z/τ) over the whole vocabulary for KL and CE, over the stored ids for ReverseKL and JSD. D is multiplied by τ².
 //
-// Shapes: logits [A, V]; results: the cross-entropies [A], the divergences [A] (garbage where nothing is stored) and the
+// Shapes: logits [A, V], and everything that is not an id of their type; results: the cross-entropies [A], the divergences [A] (garbage where nothing is stored) and the
 // gradient of L at the logits [A, V]. Boundary cases: 0·log 0 = 0; a teacher that stores everything has an empty rest; a
 // rest of 0 with a student's rest above it costs KL nothing. Stored ids must differ within a position.
 //
@@ -136,7 +135,7 @@ func Fusion(logits *Node, p Positions, t Teaching) (crossEntropy, divergence, gr
 	column := func(x *Node) *Node { return Reshape(x, a, 1) }
 	supervised := ReduceAllSum(Mul(column(p.GoldWeight), crossEntropy))
 	// A position without a teacher may have anything in divergence: take it out before the product.
-	taught := GreaterThan(column(p.TeacherWeight), ScalarZero(logits.Graph(), dtypes.Float32))
+	taught := GreaterThan(column(p.TeacherWeight), ScalarZero(logits.Graph(), logits.DType()))
 	taughtSum := ReduceAllSum(Mul(column(p.TeacherWeight), Where(taught, divergence, ZerosLike(divergence))))
 	if hot == r {
 		gradient = r.gradient(Add(supervised, taughtSum))
@@ -155,7 +154,7 @@ type side struct{ log, p *Node }
 // sides brings teacher and student to the same outcomes at the temperature.
 func (t Teaching) sides(probs, rest, at, lse *Node) (teacher, student side) {
 	g := probs.Graph()
-	zero := ScalarZero(g, dtypes.Float32)
+	zero := ScalarZero(g, probs.DType())
 	stored := GreaterThan(probs, zero)
 	logP := logOf(probs)
 	nowhere := MulScalar(OnesLike(probs), never)
@@ -168,7 +167,7 @@ func (t Teaching) sides(probs, rest, at, lse *Node) (teacher, student side) {
 	} else {
 		logP = Concatenate([]*Node{logP, logOf(rest)}, 1)
 		logQ = Concatenate([]*Node{logQ, restOf(logQ)}, 1)
-		room := Ones(g, shapes.Make(dtypes.Float32, probs.Shape().Dimensions[0], 1))
+		room := Ones(g, shapes.Make(probs.DType(), probs.Shape().Dimensions[0], 1))
 		stored = Concatenate([]*Node{stored, GreaterThan(room, zero)}, 1)
 		if t.Temperature != 1 {
 			logP, logQ = normalized(MulScalar(logP, 1/t.Temperature)), normalized(MulScalar(logQ, 1/t.Temperature))
@@ -184,7 +183,7 @@ func (t Teaching) sides(probs, rest, at, lse *Node) (teacher, student side) {
 
 // logOf is log x, and never for 0.
 func logOf(x *Node) *Node {
-	positive := GreaterThan(x, ScalarZero(x.Graph(), dtypes.Float32))
+	positive := GreaterThan(x, ScalarZero(x.Graph(), x.DType()))
 	return Where(positive, Log(MaxScalar(x, 1e-38)), MulScalar(OnesLike(x), never))
 }
 
@@ -202,23 +201,23 @@ func normalized(x *Node) *Node { return Sub(x, logSumExp(x)) }
 func restOf(logQ *Node) *Node {
 	x := MinScalar(logSumExp(logQ), 0)
 	g := x.Graph()
-	full := GreaterOrEqual(x, Const(g, float32(-1e-8)))
+	full := GreaterOrEqual(x, Scalar(g, x.DType(), -1e-8))
 	safe := Where(full, MulScalar(OnesLike(x), -1), x)
 	rest := log1mexp(safe)
-	floored := LogicalOr(full, LessThan(rest, Const(g, float32(logFloor))))
+	floored := LogicalOr(full, LessThan(rest, Scalar(g, x.DType(), logFloor)))
 	return Where(floored, MulScalar(OnesLike(x), logFloor), rest)
 }
 
 // log1mexp is log(1 - e^x) for x below 0, by the branch that is exact there.
 func log1mexp(x *Node) *Node {
-	near := GreaterThan(x, Const(x.Graph(), float32(-math.Ln2)))
+	near := GreaterThan(x, Scalar(x.Graph(), x.DType(), -math.Ln2))
 	return Where(near, Log(Neg(decoder.FastExpm1(x))), Log1P(Neg(decoder.FastExp(MaxScalar(x, -80)))))
 }
 
 // diverge is D of the sides, [A, 1].
 func (t Teaching) diverge(teacher, student side) *Node {
 	sum := func(weight, x *Node) *Node {
-		zero := ScalarZero(x.Graph(), dtypes.Float32)
+		zero := ScalarZero(x.Graph(), x.DType())
 		return ReduceAndKeep(Where(GreaterThan(weight, zero), Mul(weight, x), ZerosLike(x)), ReduceSum, -1)
 	}
 	finite := func(log *Node) *Node { return MaxScalar(log, -80) }

@@ -74,14 +74,29 @@ func newSample(seed uint64, sharp float64) sample {
 }
 
 func (s sample) run(t testing.TB, teaching Teaching) (crossEntropy, divergence, gradient []float32) {
+	out := runAs[float32](t, s, teaching)
+	return out[0], out[1], out[2]
+}
+
+// runAs runs the loss with all its numbers in one type: cross-entropies, divergences and the gradient.
+func runAs[F float32 | float64](t testing.TB, s sample, teaching Teaching) (results [][]F) {
 	e := MustNewExec(backend(t), func(in []*Node) []*Node {
 		ce, d, g := Fusion(in[0], Positions{Gold: in[1], GoldWeight: in[2], TeacherWeight: in[3], IDs: in[4], Probs: in[5], Rest: in[6]}, teaching)
 		return []*Node{ce, d, g}
 	})
-	out := e.MustCall(tensors.FromFlatDataAndDimensions(s.logits, s.a, s.v), tensors.FromFlatDataAndDimensions(s.gold, s.a),
-		tensors.FromFlatDataAndDimensions(s.goldWeight, s.a), tensors.FromFlatDataAndDimensions(s.teacherWeight, s.a),
-		tensors.FromFlatDataAndDimensions(s.ids, s.a, s.k), tensors.FromFlatDataAndDimensions(s.probs, s.a, s.k), tensors.FromFlatDataAndDimensions(s.rest, s.a))
-	return tensors.MustCopyFlatData[float32](out[0]), tensors.MustCopyFlatData[float32](out[1]), tensors.MustCopyFlatData[float32](out[2])
+	wide := func(x []float32, dims ...int) *tensors.Tensor {
+		y := make([]F, len(x))
+		for i := range x {
+			y[i] = F(x[i])
+		}
+		return tensors.FromFlatDataAndDimensions(y, dims...)
+	}
+	out := e.MustCall(wide(s.logits, s.a, s.v), tensors.FromFlatDataAndDimensions(s.gold, s.a), wide(s.goldWeight, s.a), wide(s.teacherWeight, s.a),
+		tensors.FromFlatDataAndDimensions(s.ids, s.a, s.k), wide(s.probs, s.a, s.k), wide(s.rest, s.a))
+	for _, x := range out {
+		results = append(results, tensors.MustCopyFlatData[F](x))
+	}
+	return results
 }
 
 // position gives one position to the oracle, padding left out.
@@ -125,21 +140,30 @@ func TestFusionAgainstOracle(t *testing.T) {
 }
 
 // closeTo is how near float32 comes to the oracle; most combinations come within 1e-6. Differences of nearly equal numbers
-// cost more: a small rest of the student, the middle of JSD at a high temperature.
-const closeTo = 5e-6
+// cost more: a small rest of the student, the middle of JSD at a high temperature. In float64 all come within exactly.
+const (
+	closeTo = 5e-6
+	exactly = 1e-6
+)
 
-// compare checks values and, by central differences of the oracle, the gradient at every logit.
+// compare checks values and, by central differences of the oracle, the gradient at every logit, in both types.
 func compare(t *testing.T, s sample, teaching Teaching) {
 	t.Helper()
-	crossEntropy, divergence, gradient := s.run(t, teaching)
+	near(t, s, teaching, runAs[float32](t, s, teaching), closeTo)
+	near(t, s, teaching, runAs[float64](t, s, teaching), exactly)
+}
+
+func near[F float32 | float64](t *testing.T, s sample, teaching Teaching, results [][]F, tolerance float64) {
+	t.Helper()
+	crossEntropy, divergence, gradient := results[0], results[1], results[2]
 	for i := range s.a {
 		z := s.row(i)
 		ce, d := s.position(i, z, teaching)
 		if math.Abs(ce-float64(crossEntropy[i])) > 1e-6*(1+ce) {
-			t.Errorf("position %d: cross-entropy %g, want %g", i, crossEntropy[i], ce)
+			t.Errorf("%T, position %d: cross-entropy %g, want %g", F(0), i, crossEntropy[i], ce)
 		}
-		if s.teacherWeight[i] > 0 && math.Abs(d-float64(divergence[i])) > closeTo*(1+math.Abs(d)) {
-			t.Errorf("position %d: divergence %g, want %g", i, divergence[i], d)
+		if s.teacherWeight[i] > 0 && math.Abs(d-float64(divergence[i])) > tolerance*(1+math.Abs(d)) {
+			t.Errorf("%T, position %d: divergence %g, want %g", F(0), i, divergence[i], d)
 		}
 		loss := func() float64 {
 			ce, d := s.position(i, z, teaching)
@@ -154,8 +178,8 @@ func compare(t *testing.T, s sample, teaching Teaching) {
 			down := loss()
 			z[j] = at
 			want, got := (up-down)/(2*h), float64(gradient[i*s.v+j])
-			if math.Abs(want-got) > closeTo*(1+math.Abs(want)) {
-				t.Errorf("position %d: gradient at logit %d is %g, want %g", i, j, got, want)
+			if math.Abs(want-got) > tolerance*(1+math.Abs(want)) {
+				t.Errorf("%T, position %d: gradient at logit %d is %g, want %g", F(0), i, j, got, want)
 			}
 		}
 	}
