@@ -94,6 +94,8 @@ func (r *Run) evaluate(ctx context.Context) (err error) {
 	names := r.atHand()
 	if _, trained := wanted.Trained(r.store); trained {
 		names = append(names, wanted.Fused)
+	} else if wanted.OnlyAdapter(r.store) {
+		r.say("%-24s model/ is an adapter alone: merge it by profuser-trainer merge-adapter, or train with trainer.lora.save: merged", "evaluate "+wanted.Fused)
 	}
 	for _, name := range names {
 		label, record := "evaluate "+name, "evaluate"

@@ -65,3 +65,10 @@ func Trained(store dataset.Store) (dir string, ok bool) {
 	_, err := os.Stat(filepath.Join(dir, "config.json"))
 	return dir, err == nil
 }
+
+// OnlyAdapter says whether what was trained is an adapter without its model, which cannot be evaluated.
+func OnlyAdapter(store dataset.Store) bool {
+	dir, whole := Trained(store)
+	_, err := os.Stat(filepath.Join(dir, "adapter_config.json"))
+	return !whole && dir != "" && err == nil
+}
