@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -36,7 +35,7 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv(chaosVariable); text != "" {
 		os.Exit(chaosRun(text))
 	}
-	ptest.MainWithDefault(m, "prism")
+	transformtest.Main(m)
 }
 
 const configuration = `version: 1

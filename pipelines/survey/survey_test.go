@@ -11,15 +11,15 @@ import (
 	"testing"
 
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/pipelines"
 	"github.com/profuser/profuser/pipelines/plan"
 	"github.com/profuser/profuser/pipelines/survey"
+	"github.com/profuser/profuser/transforms/transformtest"
 )
 
-func TestMain(m *testing.M) { ptest.MainWithDefault(m, "prism") }
+func TestMain(m *testing.M) { transformtest.Main(m) }
 
 const configuration = `version: 1
 prompts: {files: [prompts.jsonl], part_rows: 24}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/schemas"
@@ -16,7 +15,7 @@ import (
 	"github.com/profuser/profuser/transforms/transformtest"
 )
 
-func TestMain(m *testing.M) { ptest.MainWithDefault(m, "prism") }
+func TestMain(m *testing.M) { transformtest.Main(m) }
 
 // answer lets a model answer n items.
 func answer(ctx context.Context, url string, n int) ([]schemas.Evaluation, error) {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/tokenizer"
@@ -19,7 +18,7 @@ import (
 	"github.com/profuser/profuser/transforms/transformtest"
 )
 
-func TestMain(m *testing.M) { ptest.MainWithDefault(m, "prism") }
+func TestMain(m *testing.M) { transformtest.Main(m) }
 
 // fake gives every token a log-prob of -1/16, writes "#### 7" and counts how many texts it was asked for together.
 type fake struct {

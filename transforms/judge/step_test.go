@@ -10,7 +10,6 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/profuser/profuser/fusion/advantage"
@@ -21,7 +20,7 @@ import (
 	"github.com/profuser/profuser/transforms/transformtest"
 )
 
-func TestMain(m *testing.M) { ptest.MainWithDefault(m, "prism") }
+func TestMain(m *testing.M) { transformtest.Main(m) }
 
 // byLength prefers the longer answer, but calls short ones equal, and answers what say holds for a prompt that contains its key.
 type byLength struct {

@@ -16,9 +16,10 @@ import (
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/sink"
 	"github.com/profuser/profuser/transforms/tally"
+	"github.com/profuser/profuser/transforms/transformtest"
 )
 
-func TestMain(m *testing.M) { ptest.MainWithDefault(m, "prism") }
+func TestMain(m *testing.M) { transformtest.Main(m) }
 
 func init() { sink.Register[numbers]() }
 

@@ -1,0 +1,29 @@
+package transformtest
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism" // the runner
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
+)
+
+// Main is TestMain of packages whose tests run jobs on Prism. Beam leaves an empty file for each job where temporary files
+// go; here that is a folder that is removed at the end.
+func Main(m *testing.M) {
+	dir, err := os.MkdirTemp("", "profuser-test-")
+	if err == nil {
+		err = os.Setenv("TMPDIR", dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := ptest.MainRetWithDefault(m, "prism")
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
