@@ -3,15 +3,9 @@ package doctor
 import (
 	"bytes"
 	"errors"
-	"math"
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
-
-	"github.com/gomlx/compute/dtypes"
-
-	"github.com/profuser/profuser/models/processor"
 )
 
 func files(texts map[string]string) fstest.MapFS {
@@ -87,26 +81,6 @@ func TestWithoutNVIDIA(t *testing.T) {
 		r.nvidia([]string{plugin})
 		if len(r.remedies) != remedies {
 			t.Errorf("%s: remedies %q, want %d", plugin, r.remedies, remedies)
-		}
-	}
-}
-
-// TestRate: a rate is that of the operations counted, here by the clock around them.
-func TestRate(t *testing.T) {
-	b, err := processor.Open("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Finalize()
-	for _, dtype := range []dtypes.DType{dtypes.Float32, dtypes.BFloat16} {
-		start := time.Now()
-		flops, n, err := rate(b, dtype, 64, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		least := chain * 2 * math.Pow(64, 3) / time.Since(start).Seconds()
-		if n != 64 || flops < least || flops > 1e15 {
-			t.Errorf("%s: %g operations a second at %d, at least %g", dtype, flops, n, least)
 		}
 	}
 }

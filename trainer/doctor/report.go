@@ -15,6 +15,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 
 	"github.com/profuser/profuser/models/processor"
+	"github.com/profuser/profuser/trainer/flops"
 )
 
 // Options say what is looked at.
@@ -187,13 +188,13 @@ func (r *report) backend(config string) error {
 		return nil
 	}
 	for _, dtype := range []dtypes.DType{dtypes.Float32, dtypes.BFloat16} {
-		flops, n, err := rate(b, dtype, r.o.Size, 16*r.o.Size)
+		found, n, err := flops.Rate(b, dtype, r.o.Size, 16*r.o.Size)
 		if err != nil {
 			r.line("", fmt.Sprintf("matrix product, %s: %v", strings.ToLower(dtype.String()), err))
 			r.remedy("%s opens but cannot compute: %v", config, err)
 			return fmt.Errorf("backend %q: %w", config, err)
 		}
-		r.line("", fmt.Sprintf("matrix product, %s, %d³: %.4g GFLOP/s", strings.ToLower(dtype.String()), n, flops/1e9))
+		r.line("", fmt.Sprintf("matrix product, %s, %d³: %.4g GFLOP/s", strings.ToLower(dtype.String()), n, found/1e9))
 	}
 	return nil
 }

@@ -1,15 +1,14 @@
 package flops
 
 import (
+	"math"
 	"testing"
+	"time"
 
-	"github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/compute/dtypes"
 
 	"github.com/profuser/profuser/models/decoder"
-	"github.com/profuser/profuser/trainer/loop"
-	"github.com/profuser/profuser/trainer/optim"
-	"github.com/profuser/profuser/trainer/trainertest"
+	"github.com/profuser/profuser/models/processor"
 )
 
 // TestByHand counts a model of one block of a width of 2 by hand.
@@ -42,25 +41,22 @@ func TestByHand(t *testing.T) {
 	}
 }
 
-// TestPeak: a measured peak is that of a processor of this century.
-func TestPeak(t *testing.T) {
-	if testing.Short() {
-		t.Skip("measures half a second")
-	}
-	c, err := decoder.ParseConfig([]byte(trainertest.Llama))
+// TestRate: a rate is that of the operations counted, here by the clock around them.
+func TestRate(t *testing.T) {
+	b, err := processor.Open("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := decoder.InitStore(c, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := loop.NewLearner("", store, optim.Default(), func(*model.Scope, []*graph.Node) ([]*graph.Node, map[string]*graph.Node) { return nil, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	peak, err := Peak(l)
-	if err != nil || peak < 1e8 || peak > 1e16 {
-		t.Errorf("%g operations a second, %v", peak, err)
+	defer b.Finalize()
+	for _, dtype := range []dtypes.DType{dtypes.Float32, dtypes.BFloat16} {
+		start := time.Now()
+		found, n, err := Rate(b, dtype, 64, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		least := chain * 2 * math.Pow(64, 3) / time.Since(start).Seconds()
+		if n != 64 || found < least || found > 1e15 {
+			t.Errorf("%s: %g operations a second at %d, at least %g", dtype, found, n, least)
+		}
 	}
 }

@@ -7,10 +7,14 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/gomlx/compute/dtypes"
 
 	"github.com/profuser/profuser/trainer/board"
 	"github.com/profuser/profuser/trainer/flops"
+	"github.com/profuser/profuser/trainer/loop"
 	"github.com/profuser/profuser/trainer/samples"
 )
 
@@ -54,11 +58,15 @@ func (t *trainer) openWatch(ctx context.Context) (err error) {
 	}
 	t.watch.model, t.watch.peak = flops.Of(t.config, parameters, trained), t.o.PeakFlops
 	if t.watch.peak == 0 {
-		if t.watch.peak, err = flops.Peak(t.learner); err != nil {
+		dtype := dtypes.Float32
+		if t.o.Precision == loop.BFloat16 {
+			dtype = dtypes.BFloat16
+		}
+		if t.watch.peak, err = flops.Peak(t.learner.Backend(), dtype); err != nil {
 			return errors.Join(err, t.closeWatch())
 		}
 		t.watch.peak *= float64(max(1, t.o.Devices))
-		fmt.Fprintf(t.o.Log, "train: %d weights; the backend multiplies matrices at %.3g float32 operations a second (trainer.peak_flops)\n", parameters, t.watch.peak)
+		fmt.Fprintf(t.o.Log, "train: %d weights; the backend multiplies matrices at %.3g %s operations a second (trainer.peak_flops)\n", parameters, t.watch.peak, strings.ToLower(dtype.String()))
 	}
 	if t.o.Samples > 0 {
 		if err = t.openSamples(ctx); err != nil {

@@ -263,6 +263,9 @@ func (l *Learner) Drop() { l.dirty = false }
 // Step is the number of steps applied.
 func (l *Learner) Step() int { return l.step }
 
+// Backend is what computes.
+func (l *Learner) Backend() compute.Backend { return l.backend }
+
 // Store returns the weights.
 func (l *Learner) Store() *model.Store { return l.store }
 
