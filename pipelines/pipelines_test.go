@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv(chaosVariable); text != "" {
 		os.Exit(chaosRun(text))
 	}
-	transformtest.Main(m)
+	os.Exit(transformtest.Main(m))
 }
 
 const configuration = `version: 1

@@ -19,7 +19,7 @@ import (
 	"github.com/profuser/profuser/transforms/transformtest"
 )
 
-func TestMain(m *testing.M) { transformtest.Main(m) }
+func TestMain(m *testing.M) { os.Exit(transformtest.Main(m)) }
 
 const configuration = `version: 1
 prompts: {files: [prompts.jsonl], part_rows: 24}

@@ -20,7 +20,7 @@ import (
 	"github.com/profuser/profuser/transforms/transformtest"
 )
 
-func TestMain(m *testing.M) { transformtest.Main(m) }
+func TestMain(m *testing.M) { os.Exit(transformtest.Main(m)) }
 
 // read makes four prompts, of which the third has no reference, and reads them in two parts.
 func read(ctx context.Context, url string) ([]schemas.TeacherForcing, error) {

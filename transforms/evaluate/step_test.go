@@ -15,7 +15,7 @@ import (
 	"github.com/profuser/profuser/transforms/transformtest"
 )
 
-func TestMain(m *testing.M) { transformtest.Main(m) }
+func TestMain(m *testing.M) { os.Exit(transformtest.Main(m)) }
 
 // answer lets a model answer n items.
 func answer(ctx context.Context, url string, n int) ([]schemas.Evaluation, error) {

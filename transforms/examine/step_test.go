@@ -18,7 +18,7 @@ import (
 	"github.com/profuser/profuser/transforms/transformtest"
 )
 
-func TestMain(m *testing.M) { transformtest.Main(m) }
+func TestMain(m *testing.M) { os.Exit(transformtest.Main(m)) }
 
 // fake gives every token a log-prob of -1/16, writes "#### 7" and counts how many texts it was asked for together.
 type fake struct {

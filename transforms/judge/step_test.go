@@ -20,7 +20,7 @@ import (
 	"github.com/profuser/profuser/transforms/transformtest"
 )
 
-func TestMain(m *testing.M) { transformtest.Main(m) }
+func TestMain(m *testing.M) { os.Exit(transformtest.Main(m)) }
 
 // byLength prefers the longer answer, but calls short ones equal, and answers what say holds for a prompt that contains its key.
 type byLength struct {

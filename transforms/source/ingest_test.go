@@ -21,7 +21,7 @@ import (
 	"github.com/profuser/profuser/transforms/transformtest"
 )
 
-func TestMain(m *testing.M) { transformtest.Main(m) }
+func TestMain(m *testing.M) { os.Exit(transformtest.Main(m)) }
 
 // ingest reads files into parts of rows.
 func ingest(ctx context.Context, url string, rows int, files ...string) error {

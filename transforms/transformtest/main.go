@@ -9,21 +9,20 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 )
 
-// Main is TestMain of packages whose tests run jobs on Prism. Beam leaves an empty file for each job where temporary files
-// go; here that is a folder that is removed at the end.
-func Main(m *testing.M) {
+// Main is TestMain of packages whose tests run jobs on Prism; it returns the exit status. Beam leaves an empty file for each
+// job where temporary files go; here that is a folder that is removed at the end.
+func Main(m *testing.M) (status int) {
 	dir, err := os.MkdirTemp("", "profuser-test-")
 	if err == nil {
 		err = os.Setenv("TMPDIR", dir)
 	}
+	if err == nil {
+		status = ptest.MainRetWithDefault(m, "prism")
+		err = os.RemoveAll(dir)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return max(status, 1)
 	}
-	code := ptest.MainRetWithDefault(m, "prism")
-	if err := os.RemoveAll(dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = max(code, 1)
-	}
-	os.Exit(code)
+	return status
 }
