@@ -2,6 +2,7 @@ package align
 
 import (
 	"math"
+	"runtime"
 	"slices"
 
 	"gorgonia.org/tensor"
@@ -62,12 +63,11 @@ func (k *copier) plan(out *Rows, start, j, i int) {
 			costs = append(costs, float64(pattern.Distance(k.costs.token(b))))
 		}
 	}
-	plan, ok := Transport(tensor.New(tensor.WithShape(planEntries, planEntries), tensor.WithBacking(costs)), rows, cols)
-	if !ok {
+	moved := costs
+	if !transport(moved, rows, cols) {
 		return
 	}
 	out.IDs, out.From, out.Mass = out.IDs[:start], out.From[:start], out.Mass[:start]
-	moved := plan.Data().([]float64)
 	for r := range planEntries {
 		row := moved[r*planEntries : (r+1)*planEntries]
 		best := 0
@@ -94,10 +94,23 @@ func (k *copier) plan(out *Rows, start, j, i int) {
 // Source: Cuturi (2013); Zeng et al., "Probabilistic token alignment for large language model fusion" (2025), PTA-LLM.
 func Transport(cost *tensor.Dense, rows, cols []float64) (*tensor.Dense, bool) {
 	r, c := len(rows), len(cols)
-	p, ok := cost.Clone().(*tensor.Dense).Data().([]float64)
-	if !ok || len(p) != r*c {
+	costs, ok := cost.Data().([]float64)
+	runtime.KeepAlive(cost) // Data holds the costs by an address that the collector does not see
+	if !ok || len(costs) != r*c {
 		return nil, false
 	}
+	p := slices.Clone(costs)
+	if !transport(p, rows, cols) {
+		return nil, false
+	}
+	plan := tensor.New(tensor.WithShape(r, c), tensor.WithBacking(p))
+	runtime.KeepAlive(p) // neither does New
+	return plan, true
+}
+
+// transport turns costs [r, c] into the plan, in place.
+func transport(p, rows, cols []float64) bool {
+	r, c := len(rows), len(cols)
 	total := 0.0
 	for i, x := range p {
 		p[i] = math.Exp(-planSharpness * x)
@@ -137,10 +150,10 @@ func Transport(cost *tensor.Dense, rows, cols []float64) (*tensor.Dense, bool) {
 	}
 	for _, x := range p {
 		if !(x >= 0) || math.IsInf(x, 1) {
-			return nil, false
+			return false
 		}
 	}
-	return tensor.New(tensor.WithShape(r, c), tensor.WithBacking(p)), true
+	return true
 }
 
 // softmax of logits or log-probs.

@@ -3,6 +3,7 @@ package dist
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 
 	"gorgonia.org/tensor"
@@ -130,10 +131,19 @@ func matrix(logits *tensor.Dense, positions int) (rows []float32, vocab int, err
 		return nil, 0, fmt.Errorf("logits are %v: want float32", logits.Dtype())
 	}
 	rows, ok := logits.Data().([]float32)
+	runtime.KeepAlive(logits) // Data holds the values by an address that the collector does not see
 	if !ok || logits.RequiresIterator() || logits.DataOrder().IsColMajor() || len(rows) != shape[0]*shape[1] {
 		return nil, 0, fmt.Errorf("logits of shape %v are a view: want a contiguous row-major tensor", shape)
 	}
 	return rows, shape[1], nil
+}
+
+// Logits is a tensor [t, v] over values, which it shares. Use it instead of the library's own constructor, which holds the
+// values, while it makes the tensor, by an address that the collector does not see: they must be in use until it returns.
+func Logits(values []float32, t, v int) *tensor.Dense {
+	logits := tensor.New(tensor.WithShape(t, v), tensor.WithBacking(values[:t*v]))
+	runtime.KeepAlive(values)
+	return logits
 }
 
 // normaliser gives the largest logit of a row and log Σ exp(x - largest).

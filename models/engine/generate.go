@@ -10,8 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"gorgonia.org/tensor"
-
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/models/chat"
 )
@@ -130,7 +128,7 @@ func (g *generation) take(logits []float32, format *chat.Format) (int32, error) 
 		penalise(scores, p, g.request.PromptIDs, g.result.IDs)
 	}
 	id := sample(scores, g.request.sampling(), g.random)
-	block := tensor.New(tensor.WithShape(1, len(logits)), tensor.WithBacking(logits))
+	block := dist.Logits(logits, 1, len(logits))
 	d, logprobs, rank, err := dist.FromLogits(block, []int32{id}, g.request.Truncate)
 	if err != nil {
 		return 0, err

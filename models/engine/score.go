@@ -8,7 +8,6 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
-	"gorgonia.org/tensor"
 
 	"github.com/profuser/profuser/fusion/dist"
 )
@@ -257,11 +256,11 @@ func (t *tree) read(i int, logits []float32, v int) (out ScoreResult, err error)
 		return out, nil
 	}
 	// The token before a text stands at the end of the prompt, the others follow one another.
-	first := dense(logits[t.before(i, 0)*v:], 1, v)
+	first := dist.Logits(logits[t.before(i, 0)*v:], 1, v)
 	if out.Dist, out.TokenLogProbs, out.TextRank, err = dist.FromLogits(first, text[:1], t.truncate); err != nil || len(text) == 1 {
 		return out, err
 	}
-	d, logprobs, rank, err := dist.FromLogits(dense(logits[t.before(i, 1)*v:], len(text)-1, v), text[1:], t.truncate)
+	d, logprobs, rank, err := dist.FromLogits(dist.Logits(logits[t.before(i, 1)*v:], len(text)-1, v), text[1:], t.truncate)
 	if err != nil {
 		return out, err
 	}
@@ -271,11 +270,6 @@ func (t *tree) read(i int, logits []float32, v int) (out ScoreResult, err error)
 		out.Dist.Append(d.At(k))
 	}
 	return out, nil
-}
-
-// dense is the first [T, V] of logits.
-func dense(logits []float32, t, v int) *tensor.Dense {
-	return tensor.New(tensor.WithShape(t, v), tensor.WithBacking(logits[:t*v]))
 }
 
 // run1 calls a function of one output and copies it to the host.

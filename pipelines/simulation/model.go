@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"gorgonia.org/tensor"
-
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/engine"
@@ -90,7 +88,7 @@ func (m *trivial) Score(_ context.Context, r engine.ScoreRequest) (out engine.Sc
 	for i := range r.TextIDs {
 		flat = append(flat, m.after(all[:len(r.PromptIDs)+i])...)
 	}
-	logits := tensor.New(tensor.WithShape(len(r.TextIDs), m.VocabSize()), tensor.WithBacking(flat))
+	logits := dist.Logits(flat, len(r.TextIDs), m.VocabSize())
 	out.Dist, out.TokenLogProbs, out.TextRank, err = dist.FromLogits(logits, r.TextIDs, r.Truncate)
 	return out, err
 }
