@@ -10,9 +10,8 @@ import (
 
 // Bounds of Index's words.
 const (
-	LeastWords   = 5
-	DefaultWords = 13
-	MostWords    = 50
+	LeastWords = 5
+	MostWords  = 50
 )
 
 // Index holds the runs of n words of benchmark texts. Add everything before the first Find; Find is for concurrent use. An

@@ -27,7 +27,7 @@ func index(t testing.TB, n int, first, second []string) *Index {
 
 func TestFind(t *testing.T) {
 	item := "A train leaves Springfield at 3 o'clock, and travels 60 miles an hour; how far is it at five?"
-	x := index(t, DefaultWords, []string{item, "too short"}, []string{item, "one two three four five six seven eight nine ten eleven twelve thirteen"})
+	x := index(t, 13, []string{item, "too short"}, []string{item, "one two three four five six seven eight nine ten eleven twelve thirteen"})
 	for text, want := range map[string]string{
 		item: "first",
 		"Solve this: a TRAIN leaves springfield at 3 oclock and travels 60 miles an hour. How far?": "first",
@@ -108,7 +108,7 @@ func FuzzFind(f *testing.F) {
 
 // BenchmarkFind checks prompts of 200 words against the runs of a thousand texts, and says how many these are.
 func BenchmarkFind(b *testing.B) {
-	x, err := NewIndex(DefaultWords)
+	x, err := NewIndex(13)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -218,17 +218,20 @@ const ShardBytes = 5_000_000_000
 // SaveStore writes config.json and the weights of a store, in storage type F32, BF16 or F16 (also as float32, bfloat16,
 // float16). The folder is made if needed; tokenizer files are the caller's.
 func SaveStore(store *model.Store, c Config, dir, dtype string) error {
-	return Save(c, dir, dtype, ShardBytes, func(name string) ([]float32, error) {
-		v := store.GetVariable(Path(name))
-		if v == nil {
-			return nil, fmt.Errorf("weight %s is not in the store", name)
-		}
-		value, err := v.Value()
-		if err != nil {
-			return nil, err
-		}
-		return tensors.CopyFlatData[float32](value)
-	})
+	return Save(c, dir, dtype, ShardBytes, func(name string) ([]float32, error) { return Values(store, name) })
+}
+
+// Values copies a weight out of a store of float32 variables, by the name of its tensor.
+func Values(store *model.Store, name string) ([]float32, error) {
+	v := store.GetVariable(Path(name))
+	if v == nil {
+		return nil, fmt.Errorf("weight %s is not in the store", name)
+	}
+	value, err := v.Value()
+	if err != nil {
+		return nil, err
+	}
+	return tensors.CopyFlatData[float32](value)
 }
 
 // Save is SaveStore of weights that values gives by name, one after the other: one file, or shards of at most shardBytes

@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/profuser/profuser/models/chat"
@@ -118,13 +117,5 @@ func (m *Model) values(name string) ([]float32, error) {
 	if m.Adapter != nil {
 		return m.Adapter.Merged(name)
 	}
-	v := m.Store.GetVariable(decoder.Path(name))
-	if v == nil {
-		return nil, fmt.Errorf("weight %s is not in the store", name)
-	}
-	value, err := v.Value()
-	if err != nil {
-		return nil, err
-	}
-	return tensors.CopyFlatData[float32](value)
+	return decoder.Values(m.Store, name)
 }

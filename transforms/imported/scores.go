@@ -45,17 +45,9 @@ func (s ScoresStep) Make(ctx context.Context, in *sink.Inputs, part int, counts 
 	if err != nil {
 		return nil, err
 	}
-	inputs := []dataset.Input{input}
-	responses := map[string][]schemas.ResponseKey{} // by prompt, sources in configured order
-	for _, name := range s.Generations {
-		generations, input, err := sink.Read[schemas.Generation](ctx, in, name, part)
-		if err != nil {
-			return nil, err
-		}
-		inputs = append(inputs, input)
-		for k := range generations {
-			responses[generations[k].ID] = append(responses[generations[k].ID], generations[k].Key())
-		}
+	responses, inputs, err := sink.Responses(ctx, in, s.Generations, part)
+	if err != nil {
+		return nil, err
 	}
 	x, err := s.Files.load(ctx)
 	if err != nil {
@@ -65,7 +57,7 @@ func (s ScoresStep) Make(ctx context.Context, in *sink.Inputs, part int, counts 
 	defer func() { err = errors.Join(err, open.close()) }()
 	var rows []schemas.Reward
 	footer := s.Footer
-	footer.Part, footer.Inputs = part, inputs
+	footer.Part, footer.Inputs = part, append([]dataset.Input{input}, inputs...)
 	for i := range prompts {
 		lines, where, err := x.lines(&prompts[i], &open)
 		if err != nil {
@@ -74,7 +66,7 @@ func (s ScoresStep) Make(ctx context.Context, in *sink.Inputs, part int, counts 
 		scores, rejects := s.scores(&prompts[i], lines, where)
 		footer.Rejects = append(footer.Rejects, rejects...)
 		for _, response := range responses[prompts[i].ID] {
-			r, ok := scores[response]
+			r, ok := scores[response.Key()]
 			var reject *schemas.Rejected
 			if ok {
 				rows = append(rows, r)

@@ -106,25 +106,13 @@ func (s Step) read(ctx context.Context, in *sink.Inputs, part int) ([]*compariso
 	if err != nil {
 		return nil, nil, err
 	}
-	inputs := []dataset.Input{input}
-	responses := map[string][]*schemas.Generation{} // by prompt id, sources in configured order
-	for _, name := range s.Generations {
-		generations, input, err := sink.Read[schemas.Generation](ctx, in, name, part)
-		if err != nil {
-			return nil, nil, err
-		}
-		inputs = append(inputs, input)
-		for k := range generations {
-			g := &generations[k]
-			again := func(o *schemas.Generation) bool { return o.Source == g.Source && o.Text == g.Text }
-			if s.Filters.Drop(g.Text, g.FinishReason) == "" && !slices.ContainsFunc(responses[g.ID], again) {
-				responses[g.ID] = append(responses[g.ID], g)
-			}
-		}
+	responses, inputs, err := sink.Responses(ctx, in, s.Generations, part)
+	if err != nil {
+		return nil, nil, err
 	}
 	var comparisons []*comparison
 	for k := range prompts {
-		of := responses[prompts[k].ID]
+		of := s.compared(responses[prompts[k].ID])
 		for i := range of {
 			for j := i + 1; j < len(of); j++ {
 				comparisons = append(comparisons,
@@ -132,7 +120,18 @@ func (s Step) read(ctx context.Context, in *sink.Inputs, part int) ([]*compariso
 			}
 		}
 	}
-	return comparisons, inputs, nil
+	return comparisons, append([]dataset.Input{input}, inputs...), nil
+}
+
+// compared are the responses that are shown to the judge.
+func (s Step) compared(responses []*schemas.Generation) (kept []*schemas.Generation) {
+	for _, g := range responses {
+		again := func(o *schemas.Generation) bool { return o.Source == g.Source && o.Text == g.Text }
+		if s.Filters.Drop(g.Text, g.FinishReason) == "" && !slices.ContainsFunc(kept, again) {
+			kept = append(kept, g)
+		}
+	}
+	return kept
 }
 
 // compare gives a comparison its row or reject. Equal texts are a tie that nobody is asked about.
