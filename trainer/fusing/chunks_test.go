@@ -2,17 +2,12 @@ package fusing
 
 import (
 	"context"
-	"math"
 	"strings"
 	"testing"
 
 	"github.com/profuser/profuser/models/chat"
-	"github.com/profuser/profuser/models/decoder"
 	"github.com/profuser/profuser/schemas"
-	"github.com/profuser/profuser/trainer/curriculum"
-	"github.com/profuser/profuser/trainer/loop"
 	"github.com/profuser/profuser/trainer/objective"
-	"github.com/profuser/profuser/trainer/optim"
 	"github.com/profuser/profuser/trainer/trainertest"
 )
 
@@ -69,52 +64,7 @@ func TestChunksByHand(t *testing.T) {
 
 // TestSplitChunks cuts one batch of chunks in three ways, and packs it: losses and gradients must be the same, up to float32 sums.
 func TestSplitChunks(t *testing.T) {
-	o := matching(t)
-	c, _, config := open(t, &o)
-	prompts, err := c.part(t.Context(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	examples, g := collect(prompts, flags{true, true})
-	var want losses
-	var gradients [][]float32
-	for i, positions := range []int{1 << 20, 300, 1, 300} { // the last one packed
-		o.MicroPositions, o.Packing = positions, i == 3
-		store, err := decoder.LoadStore(o.Target, config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l, err := loop.NewLearner("", store, optim.Default(), fusionModel(config, o.Teaching))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got losses
-		for _, m := range cut(examples, g, &o, [modes]float64{0.1, 1}, o.blend(curriculum.Stage{})) {
-			reports, err := l.Accumulate(m.inputs()...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got.add(m, g, o.Normalize, reports[0], reports[1])
-		}
-		if i == 0 {
-			want, gradients = got, l.Gradients()
-			continue
-		}
-		for m := range modes {
-			near(t, "text loss", got.text[m], want.text[m])
-			if math.Abs(got.teacher[m]-want.teacher[m]) > 1e-5*want.teacher[m] {
-				t.Errorf("teacher loss is %g, want %g", got.teacher[m], want.teacher[m])
-			}
-		}
-		scale := optim.Norm(gradients, 1)
-		for j, x := range l.Gradients() {
-			for k := range x {
-				if math.Abs(float64(x[k]-gradients[j][k])) > 1e-6*scale {
-					t.Fatalf("micro-batches of %d positions: gradient %d of weight %d is %g, want %g", positions, k, j, x[k], gradients[j][k])
-				}
-			}
-		}
-	}
+	splits(t, matching(t), []int{1 << 20, 300, 1}, []int{300}, 1e-5)
 }
 
 // TestMatching trains by chunks: both losses fall on held-out prompts; data without chunks are refused.

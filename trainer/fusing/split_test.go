@@ -3,6 +3,7 @@ package fusing
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/profuser/profuser/internal/dataset"
@@ -20,57 +21,63 @@ func TestSplit(t *testing.T) {
 		t.Run(normalize, func(t *testing.T) {
 			o := world(t)
 			o.Normalize = normalize
-			c, format, config := open(t, &o)
-			_ = format
-			prompts, err := c.part(t.Context(), 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			examples, g := collect(prompts, flags{true, true})
-			var want losses
-			var gradients [][]float32
-			for i, positions := range []int{1 << 20, 300, 1, 1 << 20, 300} { // in one, in some, one by one; packed
-				o.MicroPositions, o.Packing = positions, i > 2
-				store, err := decoder.LoadStore(o.Target, config)
-				if err != nil {
-					t.Fatal(err)
-				}
-				l, err := loop.NewLearner("", store, optim.Default(), fusionModel(config, o.Teaching))
-				if err != nil {
-					t.Fatal(err)
-				}
-				var got losses
-				for _, m := range cut(examples, g, &o, [modes]float64{0.1, 1}, o.blend(curriculum.Stage{})) {
-					reports, err := l.Accumulate(m.inputs()...)
-					if err != nil {
-						t.Fatal(err)
-					}
-					got.add(m, g, normalize, reports[0], reports[1])
-				}
-				if i == 0 {
-					want, gradients = got, l.Gradients()
-					continue
-				}
-				for m := range modes {
-					near(t, "text loss", got.text[m], want.text[m])
-					near(t, "teacher loss", got.teacher[m], want.teacher[m])
-				}
-				scale := optim.Norm(gradients, 1)
-				for j, x := range l.Gradients() {
-					for k := range x {
-						if math.Abs(float64(x[k]-gradients[j][k])) > 1e-6*scale {
-							t.Fatalf("micro-batches of %d positions: gradient %d of weight %d is %g, want %g", positions, k, j, x[k], gradients[j][k])
-						}
-					}
-				}
-			}
+			splits(t, o, []int{1 << 20, 300, 1}, []int{1 << 20, 300}, 1e-6)
 		})
 	}
 }
 
-func near(t *testing.T, what string, got, want float64) {
+// splits cuts a batch into micro-batches of so many positions, then packs it into such. All must give the first one's text
+// losses and gradients to 1e-6 and its teacher losses to a tolerance, each of the largest.
+func splits(t *testing.T, o Options, apart, packed []int, tolerance float64) {
 	t.Helper()
-	if math.Abs(got-want) > 1e-6*math.Abs(want) || want == 0 {
+	c, _, config := open(t, &o)
+	prompts, err := c.part(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, g := collect(prompts, flags{true, true})
+	var want losses
+	var gradients [][]float32
+	for i, positions := range slices.Concat(apart, packed) {
+		o.MicroPositions, o.Packing = positions, i >= len(apart)
+		store, err := decoder.LoadStore(o.Target, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := loop.NewLearner("", store, optim.Default(), fusionModel(config, o.Teaching))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got losses
+		for _, m := range cut(examples, g, &o, [modes]float64{0.1, 1}, o.blend(curriculum.Stage{})) {
+			reports, err := l.Accumulate(m.inputs()...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got.add(m, g, o.Normalize, reports[0], reports[1])
+		}
+		if i == 0 {
+			want, gradients = got, l.Gradients()
+			continue
+		}
+		for m := range modes {
+			near(t, "text loss", got.text[m], want.text[m], 1e-6)
+			near(t, "teacher loss", got.teacher[m], want.teacher[m], tolerance)
+		}
+		scale := optim.Norm(gradients, 1)
+		for j, x := range l.Gradients() {
+			for k := range x {
+				if math.Abs(float64(x[k]-gradients[j][k])) > 1e-6*scale {
+					t.Fatalf("micro-batches of %d positions: gradient %d of weight %d is %g, want %g", positions, k, j, x[k], gradients[j][k])
+				}
+			}
+		}
+	}
+}
+
+func near(t *testing.T, what string, got, want, tolerance float64) {
+	t.Helper()
+	if math.Abs(got-want) > tolerance*math.Abs(want) || want == 0 {
 		t.Errorf("%s is %g, want %g", what, got, want)
 	}
 }

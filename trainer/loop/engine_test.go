@@ -102,8 +102,8 @@ func TestComputing(t *testing.T) {
 // sumThere makes the devices of gradientsOf add gradients as accelerators do.
 var sumThere bool
 
-// gradientsOf are the gradients of the second step of a training on eight rows, cut into so many micro-batches.
-func gradientsOf(t *testing.T, arch, backend string, devices int, compute decoder.Compute, micros int) [][]float32 {
+// sharp is a model of random weights, large enough for attention far from uniform.
+func sharp(t *testing.T, arch string) (decoder.Config, *model.Store) {
 	t.Helper()
 	c, err := decoder.ParseConfig([]byte(arch))
 	if err != nil {
@@ -116,10 +116,17 @@ func gradientsOf(t *testing.T, arch, backend string, devices int, compute decode
 	for v := range store.IterVariables() {
 		tensors.MustMutableFlatData(v.MustValue(), func(x []float32) {
 			for j := range x {
-				x[j] *= 4 // attention far from uniform
+				x[j] *= 4
 			}
 		})
 	}
+	return c, store
+}
+
+// gradientsOf are the gradients of the second step of a training on eight rows, cut into so many micro-batches.
+func gradientsOf(t *testing.T, arch, backend string, devices int, compute decoder.Compute, micros int) [][]float32 {
+	t.Helper()
+	c, store := sharp(t, arch)
 	c.Compute = compute
 	l, err := NewLearnerOn(backend, devices, store, optim.Default(), func(scope *model.Scope, in []*graph.Node) ([]*graph.Node, map[string]*graph.Node) {
 		n := NewNetwork(scope, c, in[0])

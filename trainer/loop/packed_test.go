@@ -44,23 +44,9 @@ func TestPacked(t *testing.T) {
 	stacked := append(append(append([]int32{}, together.Tokens...), together.Positions...), together.Blocks...)
 	for name, text := range map[string]string{"llama": trainertest.Llama, "mpt": trainertest.MPT} {
 		t.Run(name, func(t *testing.T) {
-			c, err := decoder.ParseConfig([]byte(text))
-			if err != nil {
-				t.Fatal(err)
-			}
 			var logits, gradients [4][][]float32
 			for i := range logits {
-				store, err := decoder.InitStore(c, 5)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for v := range store.IterVariables() {
-					tensors.MustMutableFlatData(v.MustValue(), func(x []float32) {
-						for j := range x {
-							x[j] *= 4 // attention far from uniform
-						}
-					})
-				}
+				c, store := sharp(t, text)
 				l, err := NewLearner("", store, optim.Default(), func(scope *model.Scope, in []*graph.Node) ([]*graph.Node, map[string]*graph.Node) {
 					n := NewNetwork(scope, c, in[0])
 					if i >= 2 {

@@ -130,7 +130,7 @@ func TestTransformers(t *testing.T) {
 			continue
 		}
 		made(t, k, dir)
-		if diff := cmp.Diff(contents(t, committed), contents(t, dir)); diff != "" {
+		if diff := cmp.Diff(trainertest.Files(t, committed), trainertest.Files(t, dir)); diff != "" {
 			t.Errorf("%s: transformers has read other files (-read +written):\n%s", k.name, diff)
 		}
 		b, err := os.ReadFile(filepath.Join("testdata", k.name+".json"))
@@ -157,24 +157,6 @@ func TestTransformers(t *testing.T) {
 			t.Errorf("%s: %d shards, %v", k.name, len(shards), err)
 		}
 	}
-}
-
-// contents are a folder's files by name.
-func contents(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	out := map[string]string{}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		out[e.Name()] = string(b)
-	}
-	return out
 }
 
 // TestOverShards: a single file over a folder of shards, and shards over a single file, are what is read afterwards.

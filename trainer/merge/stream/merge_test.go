@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/profuser/profuser/models/safetensors"
+	"github.com/profuser/profuser/trainer/trainertest"
 )
 
 // weights is a tensor of a test's model.
@@ -73,24 +74,6 @@ func merged(t *testing.T, o Options) map[string][]float32 {
 	return all
 }
 
-// tree reads a folder's files.
-func tree(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]string{}
-	for _, e := range entries {
-		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		out[e.Name()] = string(b)
-	}
-	return out
-}
-
 // TestBytes: threads and the size of chunks change no byte of any file; the size of shards changes no element.
 func TestBytes(t *testing.T) {
 	for method, settings := range map[string]string{
@@ -113,14 +96,14 @@ func TestBytes(t *testing.T) {
 			o := Options{Config: config, ShardSize: 5000, Seed: 4, Threads: 1}
 			o.Out = filepath.Join(t.TempDir(), "first")
 			elements := merged(t, o)
-			want := tree(t, o.Out)
+			want := trainertest.Files(t, o.Out)
 			if _, ok := want["model.safetensors.index.json"]; !ok || len(want) < 6 {
 				t.Errorf("%d files", len(want))
 			}
 			for _, o := range []Options{{Threads: 1, Chunk: 1}, {Threads: 4, Chunk: 100}, {Threads: 3, Chunk: 1 << 20}} {
 				o.Config, o.ShardSize, o.Seed, o.Log, o.Out = config, 5000, 4, io.Discard, filepath.Join(t.TempDir(), "out")
 				merged(t, o)
-				if got := tree(t, o.Out); cmp.Diff(want, got) != "" {
+				if got := trainertest.Files(t, o.Out); cmp.Diff(want, got) != "" {
 					t.Errorf("%d threads, chunks of %d: other bytes", o.Threads, o.Chunk)
 				}
 			}
@@ -178,7 +161,7 @@ func TestReport(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	files := tree(t, out)
+	files := trainertest.Files(t, out)
 	if files["config.json"] != llama || files["mergekit_config.yml"] != config || files["tokenizer_config.json"] != `{"x":1}` {
 		t.Errorf("%v", files)
 	}
@@ -317,7 +300,7 @@ func TestOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	merged(t, o)
-	if _, left := tree(t, o.Out)["left"]; left {
+	if _, left := trainertest.Files(t, o.Out)["left"]; left {
 		t.Error("what a killed merge left is in the result")
 	}
 }
@@ -335,7 +318,7 @@ func TestLayers(t *testing.T) {
 		t.Error(d, got)
 	}
 	want := "{\n  \"big\": 12345678901234567890,\n  \"dtype\": \"bfloat16\",\n  \"layer_types\": [\n    \"full\",\n    \"sliding\",\n    \"other\"\n  ],\n  \"n_layers\": 3\n}\n"
-	if d := cmp.Diff(want, tree(t, out)["config.json"]); d != "" {
+	if d := cmp.Diff(want, trainertest.Files(t, out)["config.json"]); d != "" {
 		t.Error(d)
 	}
 }
@@ -426,8 +409,8 @@ func TestTypes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d, _ := f.Lookup("w"); d.DType != c.want || !strings.Contains(tree(t, out)["config.json"], `"torch_dtype": "`+c.config+`"`) {
-			t.Errorf("%s %s: %s, want %s; %s", c.other, c.types, d.DType, c.want, tree(t, out)["config.json"])
+		if d, _ := f.Lookup("w"); d.DType != c.want || !strings.Contains(trainertest.Files(t, out)["config.json"], `"torch_dtype": "`+c.config+`"`) {
+			t.Errorf("%s %s: %s, want %s; %s", c.other, c.types, d.DType, c.want, trainertest.Files(t, out)["config.json"])
 		}
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
