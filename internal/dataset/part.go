@@ -267,8 +267,8 @@ var compression = &codec{encoder: sync.OnceValues(func() (*zstd.Encoder, error) 
 		zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false))
 })}
 
-// codec is the library's, but for its encoder: 3 MB a processor for as long as the process lives, where the library's own
-// takes 18 MB for each part that is being written. A window of 1 MiB holds any page.
+// codec is the library's, but for its encoder: 5 MB a processor for as long as the process lives, where the library's own
+// takes 20 MB for each part that is being written. A window of 1 MiB holds any page.
 type codec struct {
 	parquetzstd.Codec
 	encoder func() (*zstd.Encoder, error)
