@@ -5,7 +5,7 @@
   const root = document.getElementById('browser');
   const one = selector => root.querySelector(selector);
   const form = one('form'), status = one('.status'), panes = one('.panes'), list = one('.list'), rows = one('.rows'), article = one('.prompt');
-  const rowHeight = 56;
+  const rowHeight = 46; // as in browser.css
   const flag = { modesDisagree: 1, judgesDisagree: 2, hasKey: 4, winnerRight: 8, someRight: 16, someWrong: 32, hasTokens: 64, judgesKnown: 128 };
   const modes = ['inference', 'training'];
   const kinds = ['none', 'exact', 'boundary', 'inner', 'one-hot'];
@@ -80,7 +80,7 @@
     found = [];
     for (let i = 0; i < index.ids.length; i++) {
       if (!fits(i, f)) continue;
-      if (words.length && !(texts[i] !== undefined && words.every(word => texts[i].includes(word)))) continue;
+      if (words.length && !(texts[i] !== undefined && words.every(word => texts[i].includes(word) || word.length >= 8 && index.ids[i].startsWith(word)))) continue;
       found.push(i);
     }
     const reading = words.length && texts.length < index.ids.length ? ` Reading the texts: ${Math.floor(100 * texts.length / index.ids.length)} %.` : '';
@@ -172,10 +172,10 @@
     const out = [make('div', 'bar', make('h3', '', 'Prompt ' + (i + 1), ...(prompt.tags || []).map(tag => make('span', 'mark', tag))), step(-1, '← previous'), step(1, 'next →'))];
     out.push(make('p', 'soft', 'id ' + prompt.id + (prompt.external ? ', ' + prompt.external + ' in the input' : '')));
     for (const [role, content] of prompt.messages) out.push(make('p', 'turn', make('b', '', role), content));
-    if (prompt.reference !== undefined) out.push(make('p', 'reference', make('b', '', 'reference' + (prompt.answer ? ', final answer ' + prompt.answer : '')), prompt.reference));
+    if (prompt.reference !== undefined) out.push(make('p', 'reference', make('b', '', 'reference' + (prompt.answer && prompt.answer.length < 60 ? ', final answer ' + prompt.answer : '')), prompt.reference));
     if (prompt.responses.length || prompt.nats.some(x => x !== null)) out.push(answers(prompt));
-    for (const mode of modes) out.push(...modeParts(mode, prompt, strips && strips[mode], vocabulary));
     if (strips) out.push(legend());
+    for (const mode of modes) out.push(...modeParts(mode, prompt, strips && strips[mode], vocabulary));
     return out;
   };
 
@@ -270,6 +270,7 @@
         table.append(make('tr', '', make('td', '', vocabulary[strip.ids[k]] + (strip.ids[k] === strip.tokens[i] ? ' ←' : '')), make('td', '', meter), make('td', '', percent(strip.shares[k]))));
       }
       const more = strip.counts[i] > 5 ? `${strip.counts[i] - 5} more entries.` : '';
+      panel.classList.add('used');
       panel.replaceChildren(make('div', '', `Token ${i + 1} of ${elements.length}, “${vocabulary[strip.tokens[i]]}”: ${kind} (${kindText[kind]}); probability ${percent(strip.own[i])}. ${more}`), table);
     };
     box.tabIndex = 0;
@@ -324,7 +325,7 @@
     const last = Math.ceil(index.ids.length / index.chunk);
     for (let k = 0; k < last; k++) {
       for (const prompt of await unpack('prompts-' + k)) {
-        const all = [prompt.id, prompt.external || '', ...(prompt.tags || []), prompt.reference || ''];
+        const all = [prompt.external || '', ...(prompt.tags || []), prompt.reference || ''];
         for (const message of prompt.messages) all.push(message[1]);
         for (const response of prompt.responses) all.push(response.text);
         texts.push(all.join('\n').toLowerCase());
