@@ -299,7 +299,7 @@ func newReport() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return report.Write(ctx, c, store, out)
+			return report.Write(ctx, c, store, report.Options{}, out)
 		})
 }
 

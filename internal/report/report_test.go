@@ -18,6 +18,7 @@ import (
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/internal/report/ruler"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
 )
@@ -264,6 +265,13 @@ func (r *run) trained() {
 	r.file("trainer/samples.jsonl", b.String())
 }
 
+// rewarded is what profuser evaluate --reward leaves.
+const rewarded = `{"rows":[
+{"epoch":0,"step":0,"stage":"","model":"data/models/target","responses":4,"mean":-0.5,"sd":0.9,"rewards":{"judge-a":{"mean":-0.5,"sd":0.9}}},
+{"epoch":1,"step":10,"stage":"inference","model":"e/1","responses":4,"mean":1.25,"sd":0.5,"rewards":{}},
+{"epoch":2,"step":20,"stage":"training","model":"e/2","responses":4,"mean":1.5,"sd":0.25,"rewards":{}}]}
+`
+
 func (r *run) file(key, text string) {
 	r.t.Helper()
 	if err := r.store.Create(context.Background(), key, []byte(text)); err != nil {
@@ -301,7 +309,7 @@ func TestEmpty(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := Write(context.Background(), configured(t), store, &out); err != nil {
+	if err := Write(context.Background(), configured(t), store, Options{}, &out); err != nil {
 		t.Fatal(err)
 	}
 	contains(t, "table", out.String(), []string{"nothing has been evaluated yet", "report.html"}, nil)
@@ -311,14 +319,14 @@ func TestEmpty(t *testing.T) {
 
 func TestBeforeTraining(t *testing.T) {
 	r := newRun(t)
-	if err := Write(context.Background(), configured(t), r.store, io.Discard); err != nil {
+	if err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	html := r.read("report.html")
 	contains(t, "page", html,
-		[]string{"Training has not run yet", "Win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "<title>judge-a and judge-b: 0.0 %</title>", "<title>judge-b and oracle: 100.0 %</title>", "<title>judge-b, right: 1.00</title>", "<title>judge-a, right: 0.00</title>", "log-likelihood kept", "Bytes on disk"},
-		[]string{"no fusion dataset yet", "<b>7</b>", "NaN", "http://", "https://", "<script", "ZgotmplZ"})
-	if n := strings.Count(html, "<details"); n != len(r.prompts) {
+		[]string{"Training has not run yet", "win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "<title>judge-a and judge-b: 0.0 %</title>", "<title>judge-b and oracle: 100.0 %</title>", "<title>judge-b, right: 1.00</title>", "<title>judge-a, right: 0.00</title>", "likelihood kept", "bytes on disk"},
+		[]string{"no fusion dataset yet", "<b>7</b>", "NaN", "http://", "https://", "<script src", "<link", "@import", "url(h", "ZgotmplZ"})
+	if n := strings.Count(html, "<details") - strings.Count(html, `<details class="numbers"`); n != len(r.prompts) {
 		t.Errorf("%d examples, want %d", n, len(r.prompts))
 	}
 	contains(t, "life", r.read("life-of-a-prompt.md"), []string{"prompts/", "generations/sage/", "rewards/", "crossentropy/", "selections/", "fusion/inference/", "fusion/training/", "token 0"}, []string{"NaN"})
@@ -330,11 +338,12 @@ func TestWholeRun(t *testing.T) {
 	r.evaluated("sage", 0.25, 3)
 	r.evaluated(fused, 0.125, 4)
 	r.trained()
+	r.file(rewardsFile, rewarded)
 	r.file("steps/train.json", `{"step":"train","seconds":2,"peak_bytes":3000000,"rows":5}`)
 	r.file("steps/ingest.json", `{"step":"ingest","seconds":1,"peak_bytes":2000,"rows":4}`)
 	c := configured(t)
 	var out strings.Builder
-	if err := Write(context.Background(), c, r.store, &out); err != nil {
+	if err := Write(context.Background(), c, r.store, Options{}, &out); err != nil {
 		t.Fatal(err)
 	}
 	var got Summary
@@ -374,9 +383,9 @@ func TestWholeRun(t *testing.T) {
 	}
 	contains(t, "table", out.String(), []string{"fused   fused     0.1250     1.000"}, nil)
 	html := r.read("report.html")
-	contains(t, "page", html, []string{"Loss by step and mode", "Learning rate", "waiting for data", "model FLOPs utilisation", "What is &lt;1&gt;?", "answer 0 <i", "answer 8<", `id="training"`, "2.9 MiB", "2.0 KiB"}, []string{`class="missing"`, "NaN", "batch loss", "answer 2", "Weights of the two modes"})
+	contains(t, "page", html, []string{"Figure 5: loss of both modes", "Learning rate", "waiting for data", "model FLOPs utilisation", "What is &lt;1&gt;?", "answer 0 <i", "answer 8<", `id="training"`, "2.9 MiB", "2.0 KiB"}, []string{`class="missing"`, "NaN", "batch loss", "answer 2", "Weights of the two modes"})
 
-	if err := Write(context.Background(), c, r.store, io.Discard); err != nil {
+	if err := Write(context.Background(), c, r.store, Options{}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if again := r.read("report.html"); again != html {
@@ -387,7 +396,7 @@ func TestWholeRun(t *testing.T) {
 func TestModelsAbsent(t *testing.T) {
 	r, c := newRun(t), configured(t)
 	c.Models[1].Path = t.TempDir()
-	if err := Write(context.Background(), c, r.store, io.Discard); err != nil {
+	if err := Write(context.Background(), c, r.store, Options{}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	contains(t, "page", r.read("report.html"), []string{"Tokens of sage are not drawn", "Ten prompts"}, nil)
@@ -396,7 +405,7 @@ func TestModelsAbsent(t *testing.T) {
 func TestDamagedMetrics(t *testing.T) {
 	r := newRun(t)
 	r.file("trainer/metrics.jsonl", "{\"step\":1,\"loss\":1}\nno\n{}\n")
-	err := Write(context.Background(), configured(t), r.store, io.Discard)
+	err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "trainer/metrics.jsonl, line 2") {
 		t.Errorf("want the file and line named, got %v", err)
 	}
@@ -408,7 +417,7 @@ func TestRulersTile(t *testing.T) {
 	for _, text := range []string{"a", "The sum is seven.", "  two  spaces\n"} {
 		x := r.aligned(r.prompts[0], schemas.ModeInference, "sage", text, -0.5)
 		d := distributions(t, r.formats["sage"], r.prompts[0], text, -0.5)
-		for _, one := range rulers(x, d, r.formats["sage"], r.formats["target"]) {
+		for _, one := range ruler.Pair(x, d, r.formats["sage"], r.formats["target"]) {
 			width := 0
 			for _, k := range one.Ticks[:len(one.Ticks)-1] {
 				width += k.Width
@@ -432,29 +441,6 @@ func TestKept(t *testing.T) {
 	}
 }
 
-func TestStacked(t *testing.T) {
-	got := string(stacked("a < b", []bar{{"x & y", []float64{0.75, 0.25, 0, 0, 0}}}, statusColours))
-	contains(t, "chart", got, []string{"a &lt; b", "x &amp; y", "75.0 %", `class="s1"`, "none: 0.00 %"}, []string{"NaN"})
-}
-
-func TestRoundSteps(t *testing.T) {
-	for _, c := range []struct {
-		top  float64
-		n    int
-		want []float64
-	}{
-		{3.34, 5, []float64{0, 1, 2, 3, 4}},
-		{180, 8, []float64{0, 50, 100, 150, 200}},
-		{1, 5, []float64{0, 0.2, 0.4, 0.6, 0.8, 1}},
-		{0.021, 5, []float64{0, 0.005, 0.01, 0.015, 0.02, 0.025}},
-		{7, 8, []float64{0, 1, 2, 3, 4, 5, 6, 7}},
-	} {
-		if diff := cmp.Diff(c.want, roundSteps(c.top, c.n), cmpopts.EquateApprox(1e-12, 0)); diff != "" {
-			t.Errorf("up to %g in %d steps (-want +got):\n%s", c.top, c.n, diff)
-		}
-	}
-}
-
 // TestAdaptiveWeights: the page draws the decisions of an adaptive curriculum as steps, to the training's end.
 func TestAdaptiveWeights(t *testing.T) {
 	r := newRun(t)
@@ -468,7 +454,7 @@ func TestAdaptiveWeights(t *testing.T) {
 		}
 	}
 	r.file("trainer/metrics.jsonl", b.String())
-	if err := Write(context.Background(), configured(t), r.store, io.Discard); err != nil {
+	if err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	html := r.read("report.html")
@@ -476,8 +462,8 @@ func TestAdaptiveWeights(t *testing.T) {
 	if !ok {
 		t.Fatal("no weights on the page")
 	}
-	// x is 46 at step 0, 417 at 5 and 788 at 10; y is 22 at weight 1, 236 at 0 and 214.6 at 0.1.
-	for name, path := range map[string]string{"inference": `d="M46.0 22.0L417.0 22.0L417.0 214.6L788.0 214.6"`, "training": `d="M46.0 236.0L417.0 236.0L417.0 22.0L788.0 22.0"`} {
+	// x is 46 at step 0, 217 at 5 and 388 at 10; y is 48 at weight 1, 238 at 0 and 219 at 0.1.
+	for name, path := range map[string]string{"inference": `d="M46.0 48.0L217.0 48.0L217.0 219.0L388.0 219.0"`, "training": `d="M46.0 238.0L217.0 238.0L217.0 48.0L388.0 48.0"`} {
 		if !strings.Contains(figure, path) {
 			t.Errorf("the line of %s mode is not %s", name, path)
 		}
