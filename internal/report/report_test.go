@@ -462,8 +462,8 @@ func TestAdaptiveWeights(t *testing.T) {
 	if !ok {
 		t.Fatal("no weights on the page")
 	}
-	// x is 46 at step 0, 217 at 5 and 388 at 10; y is 48 at weight 1, 238 at 0 and 219 at 0.1.
-	for name, path := range map[string]string{"inference": `d="M46.0 48.0L217.0 48.0L217.0 219.0L388.0 219.0"`, "training": `d="M46.0 238.0L217.0 238.0L217.0 48.0L388.0 48.0"`} {
+	// x is 46 at step 0, 217 at 5 and 388 at 10; y is 60 at weight 1, 250 at 0 and 231 at 0.1.
+	for name, path := range map[string]string{"inference": `d="M46.0 60.0L217.0 60.0L217.0 231.0L388.0 231.0"`, "training": `d="M46.0 250.0L217.0 250.0L217.0 60.0L388.0 60.0"`} {
 		if !strings.Contains(figure, path) {
 			t.Errorf("the line of %s mode is not %s", name, path)
 		}

@@ -78,8 +78,8 @@ func (l *loaded) pace() []draw.Figure {
 	}
 	return []draw.Figure{
 		draw.Lines{Title: "Learning rate", XLabel: "optimiser step", All: []draw.Line{rate.Line}, Marks: l.stages()}.Draw().Named("learning-rate", "By optimiser step."),
-		draw.Lines{Title: "Time: share of a step's", XLabel: "optimiser step", YLabel: "%", All: []draw.Line{wait.Line, utilisation.Line}, Marks: l.stages()}.
-			Draw().Named("step-time", "Per cent, moving mean: waiting for the next batch, and the model's arithmetic over what the backend could do."),
+		draw.Lines{Title: "Time: what a step's seconds go to", XLabel: "optimiser step", YLabel: "%", All: []draw.Line{wait.Line, utilisation.Line}, Marks: l.stages()}.
+			Draw().Named("step-time", "Per cent of a step, moving mean: waiting for the next batch, and the model's arithmetic over what the backend could do."),
 	}
 }
 

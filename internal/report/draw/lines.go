@@ -76,7 +76,7 @@ func (l Lines) Draw() Figure {
 	f := Figure{Title: l.Title, width: wide}
 	f.Columns, f.Rows = l.numbers()
 	var b strings.Builder
-	top := l.keys(&b) + 22
+	top := l.keys(&b) + 34
 	px := func(x float64) float64 { return axisLeft + (x-r.x0)/(r.x1-r.x0)*(wide-axisLeft-axisRight) }
 	py := func(y float64) float64 { return top + (1-(y-r.y0)/(r.y1-r.y0))*axisHigh }
 	bottom := top + axisHigh
@@ -94,7 +94,7 @@ func (l Lines) Draw() Figure {
 	for i, s := range l.All {
 		s.draw(&b, i, px, py)
 	}
-	fmt.Fprintf(&b, `<text class="v" x="%d" y="%.0f" text-anchor="end">%s</text><text class="v" x="0" y="%.0f">%s</text>`, wide-axisRight, bottom+tickRoom+12, html.EscapeString(l.XLabel), top-9, html.EscapeString(l.YLabel))
+	fmt.Fprintf(&b, `<text class="v" x="%d" y="%.0f" text-anchor="end">%s</text><text class="v" x="0" y="%.0f">%s</text>`, wide-axisRight, bottom+tickRoom+12, html.EscapeString(l.XLabel), top-23, html.EscapeString(l.YLabel))
 	f.body, f.height = b.String(), bottom+tickRoom+18
 	return f
 }

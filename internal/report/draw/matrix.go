@@ -8,7 +8,7 @@ import (
 )
 
 // deepest is the strongest shade of a cell; fg can be read on it.
-const deepest = 0.5
+const deepest = 0.45
 
 // Matrix is a table of shares, one for each pair of names, as shaded cells with their per cent.
 type Matrix struct {
