@@ -81,7 +81,7 @@ func (l *loaded) winRates(t *advantage.Table) draw.Figure {
 		}
 		groups = append(groups, g)
 	}
-	return draw.Bars{Title: "Figure 1, left: win rate of " + l.config.Target.Model + " against each source, by mode", Of: "source", Groups: groups, Series: modeColours, Top: 1, Format: "%.2f", Mark: 0.5}.
+	return draw.Bars{Title: "Figure 1 of the paper, left: win rate of " + l.config.Target.Model + " against each source, by mode", Of: "source", Groups: groups, Series: modeColours, Top: 1, Format: "%.2f", Mark: 0.5}.
 		Draw().Named("figure-1-left", winRateNote(t.Agree.Share()))
 }
 
@@ -235,7 +235,7 @@ func (l *loaded) methodQuality() (map[string]advantage.Rate, draw.Figure) {
 	for _, o := range all {
 		groups = append(groups, draw.Group{Label: o.name, Values: []float64{rates[o.name].Share()}})
 	}
-	return rates, draw.Bars{Title: "Figure 3: quality of each advantage method", Of: "method", Groups: groups, Series: draw.Numbered(0, "right"), Top: 1, Format: "%.2f"}.
+	return rates, draw.Bars{Title: "Figure 3 of the paper: quality of each advantage method", Of: "method", Groups: groups, Series: draw.Numbered(0, "right"), Top: 1, Format: "%.2f"}.
 		Draw().Named("figure-3", fmt.Sprintf("Share of right final answers among the responses that a method picks, on %d prompts with a final answer. oracle: the most that picking can reach; random and each model alone (only …): what picking must beat. "+
 		"The paper compares its methods by the benchmarks of the models trained with them, which needs a training each.", rates[advantage.Oracle].N))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/internal/report/scores"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
 )
@@ -31,7 +32,7 @@ type loaded struct {
 	datasets       []datasetLine
 	metrics        []metric
 	samples        []sample
-	rewardRows     []RewardRow             // of figure 4
+	epochs         []scores.Epoch          // of figure 4
 	formats        map[string]*chat.Format // model; without those that cannot be loaded
 	noTokens       []string                // says which
 }
@@ -129,7 +130,7 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 	if l.samples, err = readLines[sample](ctx, store, "trainer/samples.jsonl"); err != nil {
 		return nil, err
 	}
-	l.rewardRows, err = readRewards(ctx, store)
+	l.epochs, err = readRewards(ctx, store)
 	return l, err
 }
 
@@ -137,14 +138,14 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 const rewardsFile = "evaluation/rewards.json"
 
 // readRewards reads the run's own reward scores; none before they are there.
-func readRewards(ctx context.Context, store dataset.Store) ([]RewardRow, error) {
+func readRewards(ctx context.Context, store dataset.Store) ([]scores.Epoch, error) {
 	b, err := store.Read(ctx, rewardsFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
 	}
-	return ReadRewards(bytes.NewReader(b), rewardsFile)
+	return scores.Epochs(bytes.NewReader(b), rewardsFile)
 }
 
 // loadSource reads what one competitor wrote and read.

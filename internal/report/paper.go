@@ -2,15 +2,14 @@ package report
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"slices"
 	"unicode/utf8"
 
 	"github.com/profuser/profuser/internal/report/draw"
+	"github.com/profuser/profuser/internal/report/scores"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -48,67 +47,25 @@ func (l *loaded) lengths() draw.Figure {
 		}
 		groups = append(groups, g)
 	}
-	return draw.Boxes{Title: "Figure 1, right: length of references and responses, by system message", Of: "system message", Groups: groups, Series: l.modelColours(names), Format: "%.0f"}.
+	return draw.Boxes{Title: "Figure 1 of the paper, right: length of references and responses, by system message", Of: "system message", Groups: groups, Series: l.modelColours(names), Format: "%.0f"}.
 		Draw().Named("figure-1-right", "Characters (Unicode code points), for the five most frequent system messages, the lack of one among them. Box: first to third quartile; stroke: median; ring and number: mean. "+
 		"In the paper the references, by GPT-4, are longer than the sources' responses: that makes inference mode the easier one to learn, and is why it comes first.")
 }
 
-// Curve is the reward scores of one run's epochs, under the run's name.
-type Curve struct {
-	// Name is the run's; "" is the run of the report itself.
-	Name string
-	Rows []RewardRow
-}
-
-// RewardRow is one epoch of rewards.json, which profuser evaluate --reward writes.
-type RewardRow struct {
-	// Epoch counts over the whole curriculum; 0 is the target before training.
-	Epoch int `json:"epoch"`
-	// Step is the optimiser step after it, Stage the stage's name.
-	Step  int    `json:"step"`
-	Stage string `json:"stage"`
-	// Responses is their number; Mean and SD are over responses, of the mean over reward models.
-	Responses int     `json:"responses"`
-	Mean      float64 `json:"mean"`
-	SD        float64 `json:"sd"`
-}
-
-// ReadRewards reads a rewards.json; file names it in errors.
-func ReadRewards(r io.Reader, file string) ([]RewardRow, error) {
-	var all struct {
-		Rows []RewardRow `json:"rows"`
-	}
-	if err := json.NewDecoder(r).Decode(&all); err != nil {
-		return nil, fmt.Errorf("reading %s: %w: profuser evaluate --reward writes it anew", file, err)
-	}
-	if len(all.Rows) == 0 {
-		return nil, fmt.Errorf("reading %s: it has no rows: profuser evaluate --reward writes it anew", file)
-	}
-	for i, row := range all.Rows {
-		switch {
-		case i > 0 && row.Epoch <= all.Rows[i-1].Epoch:
-			return nil, fmt.Errorf("reading %s, row %d: epoch %d after epoch %d, want rising ones", file, i+1, row.Epoch, all.Rows[i-1].Epoch)
-		case row.SD < 0 || row.Responses < 1:
-			return nil, fmt.Errorf("reading %s, row %d: %d responses and standard deviation %g, want at least 1 and 0", file, i+1, row.Responses, row.SD)
-		}
-	}
-	return all.Rows, nil
-}
-
 // rewardCurves draws mean and standard deviation of the reward scores by epoch (figure 4), a line for each run.
-func rewardCurves(curves []Curve) draw.Figure {
-	chart := draw.Lines{Title: "Figure 4: reward scores by epoch", XLabel: "epoch", YLabel: "score"}
-	for k, c := range curves {
+func rewardCurves(runs []scores.Run) draw.Figure {
+	chart := draw.Lines{Title: "Figure 4 of the paper: reward scores by epoch", XLabel: "epoch", YLabel: "score"}
+	for k, c := range runs {
 		line := draw.Line{Name: cmp.Or(c.Name, "this run"), Dots: true, Colour: k}
-		for _, r := range c.Rows {
+		for _, r := range c.Epochs {
 			line.X, line.Y, line.Spread = append(line.X, float64(r.Epoch)), append(line.Y, r.Mean), append(line.Spread, r.SD)
 		}
 		chart.All = append(chart.All, line)
 	}
-	if len(curves) == 1 {
+	if len(runs) == 1 {
 		chart.Marks = map[float64]string{}
 		stage := ""
-		for _, r := range curves[0].Rows {
+		for _, r := range runs[0].Epochs {
 			if r.Stage != stage && r.Stage != "" {
 				stage = r.Stage
 				chart.Marks[float64(r.Epoch)] = stage
@@ -117,6 +74,19 @@ func rewardCurves(curves []Curve) draw.Figure {
 	}
 	return chart.Draw().Named("figure-4", "Mean over the held-out responses of the mean score of the reward models, in their own unit; the bars reach one standard deviation over responses up and down. "+
 		"Epochs count over the whole curriculum; epoch 0 is the target before training.")
+}
+
+// benchmarked draws the benchmark scores of the models trained with each advantage method (figure 3), from a file.
+func benchmarked(methods []scores.Method) draw.Figure {
+	chart := draw.Bars{Title: "Figure 3 of the paper: benchmark of the models trained with each advantage method", Of: "method", Series: draw.Numbered(0, "score"), Format: "%.1f", Top: 1e-9}
+	for _, m := range methods {
+		chart.Groups = append(chart.Groups, draw.Group{Label: m.Name, Values: []float64{m.Score}, Spread: []float64{m.SD}})
+		chart.Top = max(chart.Top, 1.2*m.Score) // room for the spread behind the value
+	}
+	if len(methods) == 0 {
+		return draw.Figure{}
+	}
+	return chart.Draw().Named("figure-3-benchmark", "Mean score over seeds, in the benchmarks' own unit, and its standard deviation where it is known: the file given with --methods.")
 }
 
 // winRateNote is what figure 1, left, says; agree is how often both modes have the same winner.

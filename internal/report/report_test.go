@@ -3,11 +3,14 @@ package report
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -19,6 +22,7 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/internal/report/ruler"
+	"github.com/profuser/profuser/internal/report/scores"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
 )
@@ -373,6 +377,12 @@ func TestWholeRun(t *testing.T) {
 			t.Errorf("storage %+v", s)
 		}
 	}
+	page := r.read("report.html")
+	contains(t, "page", page, []string{`id="figure-1-left"`, `id="figure-1-right"`, `id="figure-3"`, `id="figure-4"`, `id="figure-5"`, "68 %", "Characters (Unicode code points)"}, []string{"figure-3-benchmark"})
+	contains(t, "figure 4", r.read("report/figure-4.csv"), []string{"epoch,this run,\"this run, spread\"\n0,-0.5,0.9\n1,1.25,0.5\n2,1.5,0.25\n"}, nil)
+	contains(t, "figure 1, right", r.read("report/figure-1-right.csv"), []string{"no system message (3 prompts),reference,3,13,13,13,13\n", "no system message (3 prompts),sage,3,17,17,17,17\n"}, nil)
+	contains(t, "figure 1, left", r.read("report/figure-1-left.csv"), []string{"source,training mode,inference mode\nsage,0,0.5\n"}, nil)
+	contains(t, "figure 3", r.read("report/figure-3.csv"), []string{"judge-b,1\n", "only sage,0\n", "oracle,1\n"}, nil)
 	for _, a := range got.Alignments {
 		if !(a.Taught > 0 && a.Taught <= 1 && a.MassStored > 0 && a.MassStored <= 1+1e-6) {
 			t.Errorf("alignment %+v", a)
@@ -391,6 +401,84 @@ func TestWholeRun(t *testing.T) {
 	if again := r.read("report.html"); again != html {
 		t.Error("a second report of the same run differs")
 	}
+}
+
+// TestOtherRuns: figure 4 draws other runs beside this one, figure 3 takes benchmark scores, and what an earlier report
+// drew and this one does not is gone.
+func TestOtherRuns(t *testing.T) {
+	r, c := newRun(t), configured(t)
+	r.file(rewardsFile, rewarded)
+	o := Options{
+		Runs:    []scores.Run{{Name: "simultaneous <1>", Epochs: []scores.Epoch{{Epoch: 0, Responses: 4, Mean: -0.5, SD: 0.9}, {Epoch: 3, Responses: 4, Mean: 0.75, SD: 1}}}},
+		Methods: []scores.Method{{Name: "vote", Score: 61.5, SD: 0.5}, {Name: "length", Score: 58, SD: math.NaN()}},
+	}
+	if err := Write(context.Background(), c, r.store, o, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "page", r.read("report.html"), []string{"simultaneous &lt;1&gt; at 3: 0.75 ± 1", "this run at 2: 1.5 ± 0.25", "61.5 ± 0.5", `id="figure-3-benchmark"`}, []string{"Figure 4 is missing"})
+	contains(t, "figure 4", r.read("report/figure-4.csv"), []string{"\n2,1.5,0.25,,\n3,,,0.75,1\n"}, nil)
+	contains(t, "figure 3", r.read("report/figure-3-benchmark.csv"), []string{"vote,61.5,0.5\nlength,58,\n"}, nil)
+	if err := Write(context.Background(), c, r.store, Options{}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.store.Read(context.Background(), "report/figure-3-benchmark.svg"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the figure of an earlier report is still there: %v", err)
+	}
+}
+
+func TestDamagedRewards(t *testing.T) {
+	r := newRun(t)
+	r.file(rewardsFile, `{"rows":[{"epoch":0}]}`)
+	err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "evaluation/rewards.json, row 1: responses is 0") {
+		t.Errorf("want the file and row named, got %v", err)
+	}
+}
+
+// TestAccessible: headings in order, one language, every drawing and every control named, every link within the page or to
+// the figures' files, and those files are there.
+func TestAccessible(t *testing.T) {
+	r := newRun(t)
+	r.evaluated("target", 0.5, 2)
+	r.trained()
+	r.file(rewardsFile, rewarded)
+	if err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	html := r.read("report.html")
+	level := 0
+	for _, h := range regexp.MustCompile(`<h([1-6])`).FindAllStringSubmatch(html, -1) {
+		n := int(h[1][0] - '0')
+		if n > level+1 {
+			t.Errorf("a heading of level %d follows one of level %d", n, level)
+		}
+		level = n
+	}
+	if n, all := strings.Count(html, `<svg viewBox`), strings.Count(html, "<svg"); n != all || strings.Count(html, `role="img" aria-labelledby="`) != n || n < 12 {
+		t.Errorf("%d drawings, of which %d begin as they should", all, n)
+	}
+	ids := map[string]bool{}
+	for _, id := range regexp.MustCompile(` id="([^"]*)"`).FindAllStringSubmatch(html, -1) {
+		if ids[id[1]] {
+			t.Errorf("id %s is there twice", id[1])
+		}
+		ids[id[1]] = true
+	}
+	for _, link := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(html, -1) {
+		if name, ok := strings.CutPrefix(link[1], "#"); ok {
+			if !ids[name] {
+				t.Errorf("the link to %s leads nowhere", name)
+			}
+		} else if len(r.read(link[1])) == 0 {
+			t.Errorf("%s is empty", link[1])
+		}
+	}
+	for _, scroll := range regexp.MustCompile(`<div class="(wide|rulers)"[^>]*>`).FindAllString(html, -1) {
+		if !strings.Contains(scroll, `tabindex="0" role="group" aria-label="`) {
+			t.Errorf("%s scrolls and cannot be reached by keyboard", scroll)
+		}
+	}
+	contains(t, "page", html, []string{`<html lang="en">`, `<label class="theme" hidden>`, `:focus-visible`, "prefers-color-scheme:dark", `class="skip"`}, []string{"<img", "src="})
 }
 
 func TestModelsAbsent(t *testing.T) {

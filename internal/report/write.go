@@ -15,6 +15,7 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/internal/report/draw"
+	"github.com/profuser/profuser/internal/report/scores"
 )
 
 //go:embed page.html
@@ -53,8 +54,10 @@ func (v *view) figures() []draw.Figure {
 
 // Options say what else goes into a report.
 type Options struct {
-	// Curves are other runs' reward scores, which figure 4 draws beside this run's.
-	Curves []Curve
+	// Runs are other runs' reward scores, which figure 4 draws beside this run's.
+	Runs []scores.Run
+	// Methods are benchmark scores by advantage method, for figure 3.
+	Methods []scores.Method
 }
 
 // Write reads a run and writes report.html, the figures' files under report/, summary.json and life-of-a-prompt.md into
@@ -106,15 +109,15 @@ func (l *loaded) view(o Options) *view {
 		a, agreement := l.agreements()
 		quality, methods := l.methodQuality()
 		l.summary.opinions(a, quality)
-		v.Advantage = drawn(l.winRates(t), l.lengths(), methods, l.shares(t), agreement)
+		v.Advantage = drawn(l.winRates(t), l.lengths(), methods, benchmarked(o.Methods), l.shares(t), agreement)
 		v.Alignment = drawn(l.statuses(), likelihood(l.summary.Alignments), bytesPerPosition(l.summary.Storage))
 		v.Examples = l.examples()
 	}
-	curves := o.Curves
-	if len(l.rewardRows) > 0 {
-		curves = append([]Curve{{Rows: l.rewardRows}}, curves...)
+	runs := o.Runs
+	if len(l.epochs) > 0 {
+		runs = append([]scores.Run{{Epochs: l.epochs}}, runs...)
 	}
-	v.Training = drawn(append([]draw.Figure{rewardCurves(curves), l.losses(), l.weights()}, l.pace()...)...)
+	v.Training = drawn(append([]draw.Figure{rewardCurves(runs), l.losses(), l.weights()}, l.pace()...)...)
 	v.Missing = l.missing()
 	v.Summary = l.summary
 	return v
@@ -161,7 +164,7 @@ func (l *loaded) missing() []string {
 	if n := len(l.summary.Models); n == 0 || l.summary.Models[n-1].Role != fused {
 		out = append(out, "The fused model has not been evaluated yet: profuser evaluate, after training.")
 	}
-	if len(l.rewardRows) == 0 {
+	if len(l.epochs) == 0 {
 		out = append(out, "Figure 4 is missing: profuser evaluate --reward scores the responses of each epoch ("+rewardsFile+").")
 	}
 	return out

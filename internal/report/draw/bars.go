@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,8 @@ const (
 type Group struct {
 	Label  string
 	Values []float64
+	// Spread is how far each value may be off, drawn as a whisker by Bars; nil or NaN where that is not known.
+	Spread []float64
 }
 
 // Bars are groups of horizontal bars over [0, Top].
@@ -38,7 +41,14 @@ type Bars struct {
 
 // Draw draws them; NaN has no bar.
 func (b Bars) Draw() Figure {
-	f := Figure{Title: b.Title, Columns: append([]string{b.Of}, b.Series.Names...), width: wide}
+	f := Figure{Title: b.Title, Columns: []string{b.Of}, width: wide}
+	spread := slices.ContainsFunc(b.Groups, func(g Group) bool { return g.Spread != nil })
+	for _, name := range b.Series.Names {
+		f.Columns = append(f.Columns, name)
+		if spread {
+			f.Columns = append(f.Columns, name+", spread")
+		}
+	}
 	var bars, values strings.Builder
 	y := 4.0
 	for _, g := range b.Groups {
@@ -46,13 +56,16 @@ func (b Bars) Draw() Figure {
 		row := []any{g.Label}
 		for i, v := range g.Values {
 			row = append(row, v)
+			off := math.NaN()
+			if i < len(g.Spread) {
+				off = g.Spread[i]
+			}
+			if spread {
+				row = append(row, off)
+			}
 			rowLabel(&bars, g.Label, b.Series, i, y+thick/2)
 			if !math.IsNaN(v) {
-				w := math.Max(1, v/b.Top*space)
-				value := fmt.Sprintf(b.Format, v)
-				fmt.Fprintf(&bars, `<rect class="%s" x="%d" y="%.0f" width="%.1f" height="%d" rx="2"><title>%s</title></rect>`,
-					b.Series.Classes[i], left, y, w, thick-3, html.EscapeString(g.Label+", "+b.Series.Names[i]+": "+value))
-				fmt.Fprintf(&values, `<text class="v on" x="%.1f" y="%.0f">%s</text>`, left+w+5, y+thick-5, value)
+				b.bar(&bars, &values, g.Label, i, y, v, off)
 			}
 			y += thick
 		}
@@ -69,6 +82,21 @@ func (b Bars) Draw() Figure {
 	}
 	f.body, f.height = bars.String()+values.String(), y
 	return f
+}
+
+// bar draws one bar at height y, with its value behind it and a whisker where its spread is a number.
+func (b Bars) bar(bars, values *strings.Builder, group string, i int, y, v, off float64) {
+	w := math.Max(1, v/b.Top*space)
+	value, end := fmt.Sprintf(b.Format, v), left+w
+	if !math.IsNaN(off) {
+		value += " ± " + fmt.Sprintf(b.Format, off)
+		reach := off / b.Top * space
+		fmt.Fprintf(values, `<path class="edge" d="M%.1f %.1fH%.1fm0 -3v6"/>`, max(left, end-reach), y+(thick-3)/2.0, end+reach)
+		end += reach
+	}
+	fmt.Fprintf(bars, `<rect class="%s" x="%d" y="%.0f" width="%.1f" height="%d" rx="2"><title>%s</title></rect>`,
+		b.Series.Classes[i], left, y, w, thick-3, html.EscapeString(group+", "+b.Series.Names[i]+": "+value))
+	fmt.Fprintf(values, `<text class="v on" x="%.1f" y="%.0f">%s</text>`, end+5, y+thick-5, value)
 }
 
 // heading writes a group's label above its rows, where they carry the names of series; it returns where they begin.

@@ -19,10 +19,10 @@ func specimens() map[string]Figure {
 	return map[string]Figure{
 		"bars": Bars{
 			Title: "Rate: <b> & co", Of: "source", Series: Numbered(3, "training", "inference"), Top: 1, Format: "%.2f", Mark: 0.5,
-			Groups: []Group{{"a & \"b\"", []float64{0.25, nan}}, {"c", []float64{1, 0}}},
+			Groups: []Group{{Label: "a & \"b\"", Values: []float64{0.25, nan}}, {Label: "c", Values: []float64{1, 0}}},
 		}.Draw().Named("bars", "note <i>"),
-		"one series": Bars{Title: "One", Of: "x", Series: Numbered(0, "right"), Top: 2, Format: "%.1f", Groups: []Group{{"a", []float64{2}}}}.Draw().Named("one", ""),
-		"stacked":    Stacked{Title: "Parts", Of: "source", Series: Numbered(0, "exact", "none"), Groups: []Group{{"x & y", []float64{0.75, 0.25}}}}.Draw("stacked", "n"),
+		"one series": Bars{Title: "One", Of: "x", Series: Numbered(0, "right"), Top: 2, Format: "%.1f", Groups: []Group{{Label: "a", Values: []float64{2}, Spread: []float64{0.25}}, {Label: "b", Values: []float64{1}, Spread: []float64{nan}}}}.Draw().Named("one", ""),
+		"stacked":    Stacked{Title: "Parts", Of: "source", Series: Numbered(0, "exact", "none"), Groups: []Group{{Label: "x & y", Values: []float64{0.75, 0.25}}}}.Draw("stacked", "n"),
 		"boxes": Boxes{
 			Title: "Lengths", Of: "system", Series: Numbered(0, "reference", "sage"), Format: "%.0f",
 			Groups: []SpreadGroup{{"none", []Spread{SpreadOf([]float64{4, 1, 3, 2}), SpreadOf(nil)}}},
@@ -94,11 +94,12 @@ func TestFigures(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	all := specimens()
 	for name, want := range map[string]string{
-		"bars":    "source,training,inference\n\"a & \"\"b\"\"\",0.25,\nc,1,0\n",
-		"boxes":   "system message,of,count,mean,first quartile,median,third quartile\nnone,reference,4,2.5,1.75,2.5,3.25\nnone,sage,0,,,,\n",
-		"lines":   "step,a,\"a, spread\",b\n1,-1,0.5,\n2,0,0.5,1\n3,2,0.25,\n4,,,1.5\n",
-		"matrix":  "opinion,a,b<\na,1,0.5\nb<,0.5,\n",
-		"stacked": "source,exact,none\nx & y,0.75,0.25\n",
+		"bars":       "source,training,inference\n\"a & \"\"b\"\"\",0.25,\nc,1,0\n",
+		"one series": "x,right,\"right, spread\"\na,2,0.25\nb,1,\n",
+		"boxes":      "system message,of,count,mean,first quartile,median,third quartile\nnone,reference,4,2.5,1.75,2.5,3.25\nnone,sage,0,,,,\n",
+		"lines":      "step,a,\"a, spread\",b\n1,-1,0.5,\n2,0,0.5,1\n3,2,0.25,\n4,,,1.5\n",
+		"matrix":     "opinion,a,b<\na,1,0.5\nb<,0.5,\n",
+		"stacked":    "source,exact,none\nx & y,0.75,0.25\n",
 	} {
 		if d := cmp.Diff(strings.Replace(want, "system message", "system", 1), string(all[name].CSV())); d != "" {
 			t.Errorf("%s (-want +got):\n%s", name, d)
@@ -110,10 +111,11 @@ func TestNumbers(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	all := specimens()
 	for name, want := range map[string][]string{
-		"bars":    {`x="104" y="21" width="63.5"`, `width="254.0"`, `<line class="mark" x1="231.0"`},                // 254 units are 1
-		"boxes":   {`width="95.2"`, `M262.8 `},                                                                      // 1.5 and 2.5 of 4
-		"lines":   {`d="M46.0 `, `L388.0 `, `<path class="l1" stroke-dasharray="7 3"`, "stage &lt;2&gt;", " ± 0.5"}, // the range is the axis
-		"stacked": {`width="300.0"`, `width="100.0"`, `fill="url(#stacked-hatch-1)"`, "75.0 %"},
+		"bars":       {`x="104" y="21" width="63.5"`, `width="254.0"`, `<line class="mark" x1="231.0"`},                // 254 units are 1
+		"one series": {`d="M326.2 10.5H389.8m0 -3v6"`, "right: 2.0 ± 0.2<"},                                            // 254 units are 2
+		"boxes":      {`width="95.2"`, `M262.8 `},                                                                      // 1.5 and 2.5 of 4
+		"lines":      {`d="M46.0 `, `L388.0 `, `<path class="l1" stroke-dasharray="7 3"`, "stage &lt;2&gt;", " ± 0.5"}, // the range is the axis
+		"stacked":    {`width="300.0"`, `width="100.0"`, `fill="url(#stacked-hatch-1)"`, "75.0 %"},
 	} {
 		for _, w := range want {
 			if !strings.Contains(string(all[name].HTML("")), w) {
