@@ -5,7 +5,7 @@ import (
 
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/report/draw"
-	"github.com/profuser/profuser/internal/report/ruler"
+	"github.com/profuser/profuser/internal/report/tokens"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -17,7 +17,7 @@ func (l *loaded) statuses() draw.Figure {
 	var groups []draw.Group
 	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
 		for _, name := range append(l.config.Competitors(), schemas.MixedSource) {
-			count := make([]float64, len(ruler.StatusNames))
+			count := make([]float64, len(tokens.StatusNames))
 			var n float64
 			for _, x := range l.fusion[mode] {
 				if x.Source != name {

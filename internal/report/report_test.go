@@ -21,8 +21,8 @@ import (
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
-	"github.com/profuser/profuser/internal/report/ruler"
 	"github.com/profuser/profuser/internal/report/scores"
+	"github.com/profuser/profuser/internal/report/tokens"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
 )
@@ -505,7 +505,7 @@ func TestRulersTile(t *testing.T) {
 	for _, text := range []string{"a", "The sum is seven.", "  two  spaces\n"} {
 		x := r.aligned(r.prompts[0], schemas.ModeInference, "sage", text, -0.5)
 		d := distributions(t, r.formats["sage"], r.prompts[0], text, -0.5)
-		for _, one := range ruler.Pair(x, d, r.formats["sage"], r.formats["target"]) {
+		for _, one := range tokens.Pair(x, d, r.formats["sage"], r.formats["target"]) {
 			width := 0
 			for _, k := range one.Ticks[:len(one.Ticks)-1] {
 				width += k.Width
