@@ -64,11 +64,9 @@ func rewardCurves(runs []scores.Run) draw.Figure {
 	}
 	if len(runs) == 1 {
 		chart.Marks = map[float64]string{}
-		stage := ""
-		for _, r := range runs[0].Epochs {
-			if r.Stage != stage && r.Stage != "" {
-				stage = r.Stage
-				chart.Marks[float64(r.Epoch)] = stage
+		for i, r := range runs[0].Epochs[1:] { // a stage begins where the epoch before its first one ends
+			if before := runs[0].Epochs[i]; r.Stage != before.Stage {
+				chart.Marks[float64(before.Epoch)] = r.Stage
 			}
 		}
 	}

@@ -426,6 +426,46 @@ func TestOtherRuns(t *testing.T) {
 	}
 }
 
+// TestStagesOfEpochs: a stage begins at the end of the epoch before its first one.
+func TestStagesOfEpochs(t *testing.T) {
+	f := rewardCurves([]scores.Run{{Epochs: []scores.Epoch{{Epoch: 0}, {Epoch: 1, Stage: "inference"}, {Epoch: 2, Stage: "training"}, {Epoch: 4, Stage: "training"}}}})
+	var got []string
+	for _, m := range regexp.MustCompile(`<line class="mark" x1="([0-9.]+)"[^>]*/><text[^>]*>([a-z]+)<`).FindAllStringSubmatch(string(f.HTML("")), -1) {
+		got = append(got, m[2]+" "+m[1])
+	}
+	if d := cmp.Diff([]string{"inference 46.0", "training 131.5"}, got); d != "" { // 342 units are 4 epochs
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestLengths: the five most frequent system messages, none among them, and characters, not bytes.
+func TestLengths(t *testing.T) {
+	l := &loaded{config: configured(t), generations: map[string]map[string][]schemas.Generation{"target": {}, "sage": {}}}
+	for system, n := range map[string]int{"": 9, "Be brief.": 8, "Be kind.": 7, "Antworte höflich.": 6, "Sing.": 5, "Be rare.": 4} {
+		for i := range n {
+			p := schemas.Prompt{ID: fmt.Sprint(system, i), SystemHash: system, Messages: []schemas.Message{{Role: "user", Content: "?"}}}
+			if system != "" {
+				p.Messages = append([]schemas.Message{{Role: "system", Content: system}}, p.Messages...)
+			}
+			reference := strings.Repeat("ü", 10*n)
+			p.Reference = &reference
+			l.prompts = append(l.prompts, p)
+			l.generations["sage"][p.ID] = []schemas.Generation{{Text: "é"}, {Text: "日本語"}}
+		}
+	}
+	want := "system message,of,count,mean,first quartile,median,third quartile\n"
+	for _, g := range []struct {
+		label string
+		n     int
+	}{{"no system message", 9}, {"Be brief.", 8}, {"Be kind.", 7}, {"Antworte höflich.", 6}, {"Sing.", 5}} {
+		label := fmt.Sprintf("%s (%d prompts)", g.label, g.n)
+		want += fmt.Sprintf("%[1]s,reference,%[2]d,%[3]d,%[3]d,%[3]d,%[3]d\n%[1]s,target,0,,,,\n%[1]s,sage,%[4]d,2,1,2,3\n", label, g.n, 10*g.n, 2*g.n)
+	}
+	if d := cmp.Diff(want, string(l.lengths().CSV())); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 func TestDamagedRewards(t *testing.T) {
 	r := newRun(t)
 	r.file(rewardsFile, `{"rows":[{"epoch":0}]}`)

@@ -118,9 +118,9 @@ func rowLabel(b *strings.Builder, group string, s Series, i int, middle float64)
 
 // sideLabel writes a label beside its middle, smaller where it is long.
 func sideLabel(b *strings.Builder, text string, middle float64) {
-	font := 12.0
-	if len([]rune(text)) > 14 {
-		font = 10.5
+	font := 11.0
+	if len([]rune(text)) > 15 {
+		font = 9.8
 	}
 	fmt.Fprintf(b, `<text x="%d" y="%.0f" text-anchor="end" font-size="%g">%s</text>`, left-7, middle+3, font, html.EscapeString(text))
 }

@@ -128,6 +128,16 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// TestWholeNumbers: an axis of epochs has no label between two of them.
+func TestWholeNumbers(t *testing.T) {
+	for last, want := range map[float64]int{2: 0, 2.5: 3} { // 0.5, 1.5 and 2.5 are halves
+		f := Lines{All: []Line{{X: []float64{0, last}, Y: []float64{0, 4}}}}.Draw()
+		if n := strings.Count(string(f.HTML("")), `.5</text>`); n != want {
+			t.Errorf("an axis up to %g has %d labels of halves, want %d", last, n, want)
+		}
+	}
+}
+
 func TestManyRows(t *testing.T) {
 	l := Line{Name: "a"}
 	for k := range 1001 {

@@ -62,7 +62,10 @@ func (l Lines) bounds() (bounds, bool) {
 	if r.y0 == r.y1 {
 		r.y0, r.y1 = math.Min(0, r.y0), math.Max(0, r.y1)
 	}
-	return r, r.y1 > r.y0
+	if r.y0 == r.y1 { // all zero
+		r.y1 = 1
+	}
+	return r, true
 }
 
 // Draw draws them; nothing where there are not two places on the axis.
@@ -77,6 +80,9 @@ func (l Lines) Draw() Figure {
 	f.Columns, f.Rows = l.numbers()
 	var b strings.Builder
 	top := l.keys(&b) + 34
+	if l.YLabel == "" {
+		top -= 14
+	}
 	px := func(x float64) float64 { return axisLeft + (x-r.x0)/(r.x1-r.x0)*(wide-axisLeft-axisRight) }
 	py := func(y float64) float64 { return top + (1-(y-r.y0)/(r.y1-r.y0))*axisHigh }
 	bottom := top + axisHigh
@@ -84,7 +90,7 @@ func (l Lines) Draw() Figure {
 		fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="v" x="%d" y="%.1f" text-anchor="end">%s</text>`, axisLeft, wide-axisRight, py(v), py(v), axisLeft-6, py(v)+4, written(v, 4))
 	}
 	for _, u := range steps(r.x0, r.x1, 6) {
-		if u >= r.x0 && u <= r.x1 {
+		if u >= r.x0 && u <= r.x1 && (u == math.Trunc(u) || !l.whole()) {
 			fmt.Fprintf(&b, `<text class="v" x="%.1f" y="%.0f" text-anchor="middle">%s</text>`, px(u), bottom+tickRoom-3, written(u, 4))
 		}
 	}
@@ -135,6 +141,13 @@ func shape(i, colour int, x, y float64) string {
 		return fmt.Sprintf(`<path class="%s" d="M%.1f %.1fl4.6 8h-9.2z"/>`, c, x, y-5)
 	}
 	return fmt.Sprintf(`<path class="%s" d="M%.1f %.1fl5 5l-5 5l-5 -5z"/>`, c, x, y-5)
+}
+
+// whole says whether all places are whole numbers, so that no label between them makes sense.
+func (l Lines) whole() bool {
+	return !slices.ContainsFunc(l.All, func(s Line) bool {
+		return slices.ContainsFunc(s.X, func(x float64) bool { return x != math.Trunc(x) })
+	})
 }
 
 // keys writes the legend of the lines that have points and returns where it ends.
