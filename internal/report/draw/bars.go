@@ -10,11 +10,11 @@ import (
 
 // Measures of drawings, in units of the drawing: about pixels on a telephone.
 const (
-	left  = 104 // of labels
-	wide  = 400
-	space = wide - left - 42 // of bars; their values stand behind
-	thick = 16
-	gap   = 10
+	wide   = 400
+	left   = 104 // of labels
+	behind = 42  // the bars, for their values
+	thick  = 16
+	gap    = 10
 )
 
 // Group is some values with a common label.
@@ -50,7 +50,7 @@ func (b Bars) Draw() Figure {
 		}
 	}
 	var bars, values strings.Builder
-	y := 4.0
+	y, left := 4.0, b.left()
 	for _, g := range b.Groups {
 		y = heading(&bars, g.Label, len(b.Series.Names), y)
 		row := []any{g.Label}
@@ -63,7 +63,7 @@ func (b Bars) Draw() Figure {
 			if spread {
 				row = append(row, off)
 			}
-			rowLabel(&bars, g.Label, b.Series, i, y+thick/2)
+			rowLabel(&bars, g.Label, b.Series, i, left, y+thick/2)
 			if !math.IsNaN(v) {
 				b.bar(&bars, &values, g.Label, i, y, v, off)
 			}
@@ -77,15 +77,28 @@ func (b Bars) Draw() Figure {
 		f.Rows = append(f.Rows, row)
 	}
 	if b.Mark > 0 {
-		x := left + b.Mark/b.Top*space
+		x := left + b.Mark/b.Top*(wide-left-behind)
 		fmt.Fprintf(&bars, `<line class="mark" x1="%.1f" x2="%.1f" y1="0" y2="%.0f"/>`, x, x, y)
 	}
 	f.body, f.height = bars.String()+values.String(), y
 	return f
 }
 
+// left is the room for the rows' labels: more of it where groups have one row and long names.
+func (b Bars) left() float64 {
+	out := float64(left)
+	if len(b.Series.Names) < 2 {
+		for _, g := range b.Groups {
+			out = max(out, min(190, 14+6.2*float64(len([]rune(g.Label)))))
+		}
+	}
+	return out
+}
+
 // bar draws one bar at height y, with its value behind it and a whisker where its spread is a number.
 func (b Bars) bar(bars, values *strings.Builder, group string, i int, y, v, off float64) {
+	left := b.left()
+	space := wide - left - behind
 	w := math.Max(1, v/b.Top*space)
 	value, end := fmt.Sprintf(b.Format, v), left+w
 	if !math.IsNaN(off) {
@@ -94,7 +107,7 @@ func (b Bars) bar(bars, values *strings.Builder, group string, i int, y, v, off 
 		fmt.Fprintf(values, `<path class="edge" d="M%.1f %.1fH%.1fm0 -3v6"/>`, max(left, end-reach), y+(thick-3)/2.0, end+reach)
 		end += reach
 	}
-	fmt.Fprintf(bars, `<rect class="%s" x="%d" y="%.0f" width="%.1f" height="%d" rx="2"><title>%s</title></rect>`,
+	fmt.Fprintf(bars, `<rect class="%s" x="%g" y="%.0f" width="%.1f" height="%d" rx="2"><title>%s</title></rect>`,
 		b.Series.Classes[i], left, y, w, thick-3, html.EscapeString(group+", "+b.Series.Names[i]+": "+value))
 	fmt.Fprintf(values, `<text class="v on" x="%.1f" y="%.0f">%s</text>`, end+5, y+thick-5, value)
 }
@@ -109,20 +122,20 @@ func heading(b *strings.Builder, label string, series int, y float64) float64 {
 }
 
 // rowLabel names a row: by its series where there are several, else by its group.
-func rowLabel(b *strings.Builder, group string, s Series, i int, middle float64) {
+func rowLabel(b *strings.Builder, group string, s Series, i int, left, middle float64) {
 	if len(s.Names) > 1 {
 		group = s.Names[i]
 	}
-	sideLabel(b, Clip(group, 18), middle)
+	sideLabel(b, Clip(group, int((left-10)/5.2)), left, middle)
 }
 
-// sideLabel writes a label beside its middle, smaller where it is long.
-func sideLabel(b *strings.Builder, text string, middle float64) {
+// sideLabel writes a label before x = left beside its middle, smaller where it is long.
+func sideLabel(b *strings.Builder, text string, left, middle float64) {
 	font := 11.0
-	if len([]rune(text)) > 15 {
+	if 6.2*float64(len([]rune(text))) > left-8 {
 		font = 9.8
 	}
-	fmt.Fprintf(b, `<text x="%d" y="%.0f" text-anchor="end" font-size="%g">%s</text>`, left-7, middle+3, font, html.EscapeString(text))
+	fmt.Fprintf(b, `<text x="%g" y="%.0f" text-anchor="end" font-size="%g">%s</text>`, left-7, middle+3, font, html.EscapeString(text))
 }
 
 // Stacked are bars of full length, cut by shares that add up to 1.

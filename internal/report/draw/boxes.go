@@ -62,14 +62,14 @@ func (b Boxes) Draw() Figure {
 	}
 	ticks := steps(0, top, 4)
 	top = max(top, ticks[len(ticks)-1])
-	px := func(v float64) float64 { return left + v/top*space }
+	px := func(v float64) float64 { return left + v/top*(wide-left-behind) }
 	var body, values strings.Builder
 	y := 4.0
 	for _, g := range b.Groups {
 		y = heading(&body, g.Label, len(b.Series.Names), y)
 		for i, s := range g.Spreads {
 			f.Rows = append(f.Rows, []any{g.Label, b.Series.Names[i], s.N, s.Mean, s.Q1, s.Median, s.Q3})
-			rowLabel(&body, g.Label, b.Series, i, y+thick/2)
+			rowLabel(&body, g.Label, b.Series, i, left, y+thick/2)
 			if s.N > 0 {
 				mean := fmt.Sprintf(b.Format, s.Mean)
 				fmt.Fprintf(&body, `<g><title>%s</title><rect class="%s" x="%.1f" y="%.0f" width="%.1f" height="%d" rx="2"/><path class="edge" d="M%.1f %.0fv%d"/><circle class="edge" cx="%.1f" cy="%.1f" r="3.2"/></g>`,

@@ -59,7 +59,7 @@ func (f Figure) HTML(folder string) template.HTML {
 func (f Figure) SVG() []byte {
 	var head strings.Builder
 	y := 14.0
-	for _, line := range wrap(f.Title, int(f.width/6.4)) {
+	for _, line := range wrap(f.Title, int(f.width/7.2)) {
 		fmt.Fprintf(&head, `<text x="0" y="%.0f" font-size="12" font-weight="600">%s</text>`, y, html.EscapeString(line))
 		y += 15
 	}

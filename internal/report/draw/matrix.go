@@ -25,7 +25,7 @@ func (m Matrix) Draw() Figure {
 	var b strings.Builder
 	for i, name := range m.Names {
 		x, y := left+(float64(i)+0.5)*cell, float64(head+i*tall)
-		sideLabel(&b, Clip(name, 16), y+tall/2)
+		sideLabel(&b, Clip(name, 16), left, y+tall/2)
 		fmt.Fprintf(&b, `<text class="v" transform="translate(%.1f %d) rotate(-50)">%s</text>`, x, head-5, html.EscapeString(Clip(name, 11)))
 		row := []any{name}
 		for j, v := range m.Values[i] {
