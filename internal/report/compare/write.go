@@ -22,10 +22,11 @@ import (
 var pageText string
 
 var page = template.Must(template.New("compare").Funcs(template.FuncMap{
-	"css":    draw.CSS,
-	"figure": func(f draw.Figure) template.HTML { return f.HTML("") },
-	"p":      shown,
-	"share":  func(x *float64) string { return optional(x, "%.3f") },
+	"css":     draw.CSS,
+	"figure":  func(f draw.Figure) template.HTML { return f.HTML("") },
+	"p":       shown,
+	"share":   func(x *float64) string { return optional(x, "%.3f") },
+	"measure": func(m Mark) string { return measures[m.Measure] },
 	"measured": func(m Mark, x float64) string {
 		if m.Measure == "accuracy" {
 			return fmt.Sprintf("%.3f", x)
@@ -44,6 +45,9 @@ var page = template.Must(template.New("compare").Funcs(template.FuncMap{
 	},
 	"mib": func(n int64) string { return fmt.Sprintf("%.0f MiB", float64(n)/(1<<20)) },
 }).Parse(pageText))
+
+// measures are how a mark's measure is written.
+var measures = map[string]string{"accuracy": "accuracy", "nats_per_byte": "nats/byte, mean over items"}
 
 // view is what the page shows.
 type view struct {
@@ -97,7 +101,7 @@ func (c Comparison) print(store dataset.Store, w io.Writer) error {
 	}
 	for _, m := range c.Marks {
 		if m.Skill == "all" {
-			fmt.Fprintf(t, "%s\t%s\t%d\t%.4f\t%.4f\t%+.4f\t%s\t\n", m.Model, m.Measure, m.Items, m.Here, m.There, m.Difference, shown(m.P))
+			fmt.Fprintf(t, "%s\t%s\t%d\t%.4f\t%.4f\t%+.4f\t%s\t\n", m.Model, measures[m.Measure], m.Items, m.Here, m.There, m.Difference, shown(m.P))
 		}
 	}
 	if err := t.Flush(); err != nil {
