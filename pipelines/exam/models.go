@@ -8,7 +8,7 @@ import (
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/models/tokenizer"
-	"github.com/profuser/profuser/pipelines"
+	"github.com/profuser/profuser/pipelines/opening"
 	"github.com/profuser/profuser/transforms/examine"
 	"github.com/profuser/profuser/transforms/inflight"
 )
@@ -26,7 +26,7 @@ var nothing = dist.Truncate{Mass: 1, TopK: 1}
 func UseModels() {
 	examine.Models.Use(func(ctx context.Context, m inflight.Model) (examine.Model, error) {
 		if m.Endpoint.URLs != "" {
-			s, err := pipelines.Connect(ctx, m)
+			s, err := opening.Connect(ctx, m)
 			return served{s}, err
 		}
 		e, err := engine.Open(m.Dir, engine.Options{Backend: m.Backend, Format: chat.Options{ChatTemplate: m.ChatTemplate}})
