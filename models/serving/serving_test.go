@@ -96,6 +96,29 @@ func TestGenerateFromEveryServer(t *testing.T) {
 	}
 }
 
+// TestStopTexts: servers are told the stop texts, and end there; what they leave of one differs.
+func TestStopTexts(t *testing.T) {
+	f := &fake{format: demoFormat(t)}
+	whole := greedy(prompt, 20)
+	stop := f.text(whole[4:6]) // across two tokens
+	kept, text, ok := f.stopAt(whole, []string{stop})
+	if !ok || text == "" || len(kept) == len(whole) {
+		t.Fatalf("%q does not stop %q early", stop, f.text(whole))
+	}
+	for _, test := range []struct{ manner, kind string }{{"vllm", ""}, {"sglang", SGLang}, {"llama.cpp", ""}} {
+		m := connect(t, &fake{manner: test.manner, format: f.format}, Options{Kind: test.kind})
+		got, err := m.Generate(t.Context(), GenerateRequest{PromptIDs: prompt, MaxTokens: 20, Stop: []string{"no such text", stop}, Truncate: truncate})
+		if err != nil {
+			t.Errorf("%s: %v", test.manner, err)
+			continue
+		}
+		before, _, _ := strings.Cut(f.text(got.IDs), stop)
+		if len(got.IDs) > len(kept) || got.Stopped || !strings.HasPrefix(text, before) || len(before) < len(text)-len(stop) {
+			t.Errorf("%s: %q, want %q without or with %q", test.manner, f.text(got.IDs), text, stop)
+		}
+	}
+}
+
 // stoppingPrompt is one after which the fake model ends its turn itself, after a few tokens.
 func stoppingPrompt(t *testing.T) []int32 {
 	for i := int32(300); i < 700; i++ {

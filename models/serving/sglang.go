@@ -20,13 +20,14 @@ type inputRequest struct {
 
 // sglangSampling leaves nothing to the defaults of the server or of the model's directory.
 type sglangSampling struct {
-	MaxNewTokens      int     `json:"max_new_tokens"`
-	Temperature       float64 `json:"temperature"`
-	TopP              float64 `json:"top_p"`
-	TopK              int     `json:"top_k"`
-	MinP              float64 `json:"min_p"`
-	RepetitionPenalty float64 `json:"repetition_penalty"`
-	StopTokenIDs      []int32 `json:"stop_token_ids,omitempty"`
+	MaxNewTokens      int      `json:"max_new_tokens"`
+	Temperature       float64  `json:"temperature"`
+	TopP              float64  `json:"top_p"`
+	TopK              int      `json:"top_k"`
+	MinP              float64  `json:"min_p"`
+	RepetitionPenalty float64  `json:"repetition_penalty"`
+	StopTokenIDs      []int32  `json:"stop_token_ids,omitempty"`
+	Stop              []string `json:"stop,omitempty"`
 }
 
 // inputReply is its answer; a log-prob is [log-prob, id, text].
@@ -129,7 +130,7 @@ func readInputLogProbs(ctx context.Context, m *Model, q question, use func([]pos
 func (m *Model) generateSGLang(ctx context.Context, r GenerateRequest) (answer, error) {
 	var a answer
 	body := inputRequest{InputIDs: r.PromptIDs, LogProb: true, StartLen: -1, Top: r.Truncate.TopK, Sampling: sglangSampling{
-		MaxNewTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.topP(), TopK: -1, RepetitionPenalty: 1, StopTokenIDs: m.options.Format.StopIDs(),
+		MaxNewTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.topP(), TopK: -1, RepetitionPenalty: 1, StopTokenIDs: m.options.Format.StopIDs(), Stop: r.Stop,
 	}}
 	err := m.ask(ctx, "/generate", body, false, func(reply []byte) error {
 		var got inputReply

@@ -76,8 +76,8 @@ func (m served) ScoreAll(ctx context.Context, contextIDs []int32, texts [][]int3
 	return out, nil
 }
 
-// Write implements examine.Model. The server is not told the stops: it writes on after them, which is cut off.
-func (m served) Write(ctx context.Context, contextIDs []int32, atMost int, _ []string) ([]int32, error) {
-	r, err := m.Generate(ctx, serving.GenerateRequest{PromptIDs: contextIDs, MaxTokens: atMost, Truncate: nothing})
+// Write implements examine.Model.
+func (m served) Write(ctx context.Context, contextIDs []int32, atMost int, stops []string) ([]int32, error) {
+	r, err := m.Generate(ctx, serving.GenerateRequest{PromptIDs: contextIDs, MaxTokens: atMost, Stop: stops, Truncate: nothing})
 	return r.IDs, err
 }

@@ -28,7 +28,7 @@ type remote struct {
 type remoteWriter struct{ remote }
 
 func (m remoteWriter) Generate(ctx context.Context, r generate.Request) (generate.Answer, error) {
-	a, err := m.Model.Generate(ctx, serving.GenerateRequest(r))
+	a, err := m.Model.Generate(ctx, serving.GenerateRequest{PromptIDs: r.PromptIDs, MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP, Seed: r.Seed, Truncate: r.Truncate})
 	return generate.Answer{IDs: a.IDs, TokenLogProbs: a.TokenLogProbs, TextRank: a.TextRank, Dist: a.Dist}, err
 }
 
