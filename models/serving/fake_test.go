@@ -112,7 +112,8 @@ func greedy(prompt []int32, most int) (ids []int32) {
 type fake struct {
 	manner string // vllm, echo0, echo1, echotext, sglang, llama.cpp
 	format *chat.Format
-	limit  int // of log-probs
+	limit  int  // of log-probs
+	lists  bool // takes several prompts in one request
 	calls  atomic.Int64
 }
 
@@ -153,6 +154,10 @@ func field[T any](q map[string]json.RawMessage, name string) (v T, ok bool) {
 }
 
 func (f *fake) completions(w http.ResponseWriter, q map[string]json.RawMessage) {
+	if prompts, ok := field[[]json.RawMessage](q, "prompt"); ok && f.lists && len(prompts) > 0 && prompts[0][0] == '[' {
+		f.several(w, q, prompts)
+		return
+	}
 	ids, ok := field[[]int32](q, "prompt")
 	most, _ := field[int](q, "max_tokens")
 	k, logged := field[int](q, "logprobs")
@@ -203,6 +208,25 @@ func (f *fake) completions(w http.ResponseWriter, q map[string]json.RawMessage) 
 		}
 	}
 	reply(w, map[string]any{"choices": []any{choice}, "usage": map[string]any{"completion_tokens": len(out), "prompt_tokens": len(ids)}})
+}
+
+// several answers each prompt by itself; the choices' order is not that of the prompts.
+func (f *fake) several(w http.ResponseWriter, q map[string]json.RawMessage, prompts []json.RawMessage) {
+	var choices []any
+	for i, prompt := range slices.Backward(prompts) {
+		q["prompt"] = prompt
+		recorded := httptest.NewRecorder()
+		f.completions(recorded, q)
+		var c struct{ Choices []map[string]any }
+		if recorded.Code != http.StatusOK || json.Unmarshal(recorded.Body.Bytes(), &c) != nil {
+			w.WriteHeader(recorded.Code)
+			_, _ = w.Write(recorded.Body.Bytes())
+			return
+		}
+		c.Choices[0]["index"] = i
+		choices = append(choices, c.Choices[0])
+	}
+	reply(w, map[string]any{"choices": choices})
 }
 
 // stopAt cuts an answer after the token that completes a stop text, and its text before that.

@@ -99,7 +99,7 @@ func (v *vocabulary) triples(own, top []json.RawMessage) ([]position, error) {
 }
 
 // readInputLogProbs is SGLang's way of teacher forcing.
-func readInputLogProbs(ctx context.Context, m *Model, q question, use func([]position) error) error {
+func readInputLogProbs(ctx context.Context, m *Model, q question, use func(int, []position) error) error {
 	body := inputRequest{InputIDs: q.ids, LogProb: true, Top: q.topK, Sampling: sglangSampling{TopP: 1, TopK: -1, RepetitionPenalty: 1}}
 	return m.ask(ctx, "/generate", body, q.probe, func(reply []byte) error {
 		var r inputReply
@@ -121,7 +121,7 @@ func readInputLogProbs(ctx context.Context, m *Model, q question, use func([]pos
 				return fmt.Errorf("input_token_logprobs has token %d at position %d, want %d", p.id, i, q.ids[i])
 			}
 		}
-		return use(positions)
+		return use(0, positions)
 	})
 }
 
@@ -155,7 +155,7 @@ func (m *Model) generateSGLang(ctx context.Context, r GenerateRequest) (answer, 
 		ids = append(ids, p.id)
 	}
 	all := append(append([]int32{}, r.PromptIDs...), ids...)
-	err = readInputLogProbs(ctx, m, question{ids: all, topK: r.Truncate.TopK}, func(positions []position) error {
+	err = readInputLogProbs(ctx, m, question{ids: all, topK: r.Truncate.TopK}, func(_ int, positions []position) error {
 		a.positions = positions[len(r.PromptIDs):]
 		_, err := m.tokens.distributions(a.positions, r.Truncate.TopK, r.Truncate)
 		return err

@@ -62,18 +62,14 @@ func (m served) Tokenizer() *tokenizer.Tokenizer { return m.Format().Tokenizer()
 // StopIDs implements examine.Model.
 func (m served) StopIDs() []int32 { return m.Format().StopIDs() }
 
-// ScoreAll implements examine.Model: a request for each text, one after another; others' are in flight meanwhile, and
-// servers keep what they have read of a context.
+// ScoreAll implements examine.Model.
 func (m served) ScoreAll(ctx context.Context, contextIDs []int32, texts [][]int32) ([][]float32, error) {
-	out := make([][]float32, len(texts))
-	for i, text := range texts {
-		r, err := m.Score(ctx, serving.ScoreRequest{PromptIDs: contextIDs, TextIDs: text, Truncate: nothing})
-		if err != nil {
-			return nil, err
-		}
+	results, err := m.Model.ScoreAll(ctx, contextIDs, texts, nothing)
+	out := make([][]float32, len(results))
+	for i, r := range results {
 		out[i] = r.TokenLogProbs
 	}
-	return out, nil
+	return out, err
 }
 
 // Write implements examine.Model.
