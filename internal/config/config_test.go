@@ -261,7 +261,7 @@ func TestTags(t *testing.T) {
 }
 
 func TestDigest(t *testing.T) {
-	steps := []string{"ingest", "generate/t", "generate/s", "reward/j", "crossentropy/s", "fuse", "train", "evaluate/s", "evaluate/fused"}
+	steps := []string{"ingest", "generate/t", "generate/s", "reward/j", "crossentropy/s", "fuse", "train", "evaluate/s", "evaluate/fused", "evaluate-responses", "evaluate-rewards/j"}
 	base := mustLoad(t, minimal)
 	for _, step := range steps {
 		if base.Digest(step) == "" {
@@ -317,8 +317,8 @@ func TestDigest(t *testing.T) {
 		{"generate.temperature=0", "generate/t generate/s reward/j fuse train evaluate/fused"},
 		{"truncate.top_k=10", "generate/t generate/s reward/j crossentropy/s fuse train evaluate/fused"},
 		{"prompts.part_rows=64", "ingest generate/t generate/s reward/j crossentropy/s fuse train evaluate/fused"},
-		{"evaluate.max_new_tokens=8", "evaluate/s evaluate/fused"},
-		{"models=[{name: t, path: m/t}, {name: s, path: m/s}, {name: j, path: m/k}]", "reward/j fuse train evaluate/fused"},
+		{"evaluate.max_new_tokens=8", "evaluate/s evaluate/fused evaluate-responses"},
+		{"models=[{name: t, path: m/t}, {name: s, path: m/s}, {name: j, path: m/k}]", "reward/j fuse train evaluate/fused evaluate-rewards/j"},
 	} {
 		c := mustLoad(t, minimal, test.set)
 		var changed []string

@@ -237,7 +237,7 @@ func (l *loaded) methodQuality() (map[string]advantage.Rate, draw.Figure) {
 	}
 	return rates, draw.Bars{Title: "Figure 3 of the paper: quality of each advantage method", Of: "method", Groups: groups, Series: draw.Numbered(0, "right"), Top: 1, Format: "%.2f"}.
 		Draw().Named("figure-3", fmt.Sprintf("Share of right final answers among the responses that a method picks, on %d prompts with a final answer. oracle: the most that picking can reach; random and each model alone (only …): what picking must beat. "+
-		"The paper compares its methods by the benchmarks of the models trained with them, which needs a training each.", rates[advantage.Oracle].N))
+		"Benchmark scores of models trained with each method, which need a training each, can be given with --methods.", rates[advantage.Oracle].N))
 }
 
 // advantageRule says how an inference-mode method lets one win.

@@ -41,7 +41,7 @@ func (l *loaded) losses() draw.Figure {
 }
 
 // figure5Doubt says what is known of the paper's figure 5.
-const figure5Doubt = "The paper's text names a more stable training among its findings; what exactly its own Figure 5 shows could not be read when this was made (docs/report.md)."
+const figure5Doubt = "What the paper's own Figure 5 shows could not be read when this was made; summaries of it name a more stable training as a finding (docs/report.md)."
 
 // stages are the steps where stages begin.
 func (l *loaded) stages() map[float64]string {
