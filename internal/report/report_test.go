@@ -426,6 +426,16 @@ func TestOtherRuns(t *testing.T) {
 	}
 }
 
+// TestOneEpoch: scores of the target alone make no figure 4, which is said.
+func TestOneEpoch(t *testing.T) {
+	r := newRun(t)
+	r.file(rewardsFile, `{"rows":[{"epoch":0,"responses":4,"mean":1,"sd":1}]}`)
+	if err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "page", r.read("report.html"), []string{"Figure 4 is missing: evaluation/rewards.json has scores of one epoch"}, []string{`id="figure-4"`})
+}
+
 // TestStagesOfEpochs: a stage begins at the end of the epoch before its first one.
 func TestStagesOfEpochs(t *testing.T) {
 	f := rewardCurves([]scores.Run{{Epochs: []scores.Epoch{{Epoch: 0}, {Epoch: 1, Stage: "inference"}, {Epoch: 2, Stage: "training"}, {Epoch: 4, Stage: "training"}}}})
@@ -468,9 +478,9 @@ func TestLengths(t *testing.T) {
 
 func TestDamagedRewards(t *testing.T) {
 	r := newRun(t)
-	r.file(rewardsFile, `{"rows":[{"epoch":0}]}`)
+	r.file(rewardsFile, `{"rows":[{"epoch":0,"responses":-1}]}`)
 	err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "evaluation/rewards.json, row 1: responses is 0") {
+	if err == nil || !strings.Contains(err.Error(), "evaluation/rewards.json, row 1: responses is -1") {
 		t.Errorf("want the file and row named, got %v", err)
 	}
 }
