@@ -328,7 +328,7 @@ func TestBeforeTraining(t *testing.T) {
 	}
 	html := r.read("report.html")
 	contains(t, "page", html,
-		[]string{"Training has not run yet", "win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "<title>judge-a and judge-b: 0.0 %</title>", "<title>judge-b and oracle: 100.0 %</title>", "<title>judge-b, right: 1.00</title>", "<title>judge-a, right: 0.00</title>", "likelihood kept", "bytes on disk"},
+		[]string{"Training has not run yet", "win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "<title>judge-a and judge-b: 0.0 %</title>", "<title>judge-b and oracle: 100.0 %</title>", "<title>judge-b, right: 1.00</title>", "<title>judge-a, right: 0.00</title>", "likelihood-kept", "bytes on disk"},
 		[]string{"no fusion dataset yet", "<b>7</b>", "NaN", "http://", "https://", "<script src", "<link", "@import", "url(h", "ZgotmplZ"})
 	if n := strings.Count(html, "<details") - strings.Count(html, `<details class="numbers"`); n != len(r.prompts) {
 		t.Errorf("%d examples, want %d", n, len(r.prompts))
