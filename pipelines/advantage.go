@@ -8,13 +8,11 @@ import (
 
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/align"
-	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/fusion/mixture"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/fuse"
-	"github.com/profuser/profuser/transforms/inflight"
 )
 
 // RefreshStatistics makes the step fuse remove the frozen statistics of scores and what depends on them, when its inputs
@@ -134,33 +132,4 @@ func (r *Run) beforeFuse(ctx context.Context, step fuse.Step) (func(s beam.Scope
 			fuse.Counts(s, step, url, parts)
 		}
 	}, nil
-}
-
-// Work is a dataset to be filled in a model's place.
-type Work struct {
-	Model           inflight.Model
-	Prompts, Output string
-	Footer          dataset.Footer
-	Truncate        dist.Truncate
-}
-
-// InPlaceOf describes the dataset that a step (generate or reward) would let a model write.
-func (r *Run) InPlaceOf(step, model string) Work {
-	w := Work{Model: r.model(model), Prompts: wanted.Prompts, Output: wanted.Generations(model), Truncate: r.truncate()}
-	if step == "reward" {
-		w.Output = wanted.Rewards(model)
-	}
-	w.Footer = r.footer(w.Output)
-	return w
-}
-
-// Fill runs a step of another's over the parts of the prompts.
-func (r *Run) Fill(ctx context.Context, w Work, maxRejects float64, build func(s beam.Scope, url string, open int, parts beam.PCollection) beam.PCollection) (err error) {
-	label := "import " + w.Model.Name
-	hide, err := r.show(ctx, []string{label})
-	if err != nil {
-		return err
-	}
-	defer closing(&err, hide)
-	return r.parts(ctx, "import", job{label: label, outputs: []string{w.Output}, maxRejects: maxRejects, build: build})
 }

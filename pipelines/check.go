@@ -10,6 +10,7 @@ import (
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/pipelines/changes"
+	"github.com/profuser/profuser/pipelines/opening"
 	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/transforms/source"
@@ -70,7 +71,7 @@ func (r *Run) checkModel(ctx context.Context, name string, reward bool) error {
 	if m.Endpoint.URLs != "" {
 		return r.checkServed(ctx, m, serving.Need{Generate: !reward, Score: !reward, Reward: reward, TopK: r.config.Truncate.TopK})
 	}
-	c, format, err := engine.Check(m.Dir, formatOptions(m))
+	c, format, err := engine.Check(m.Dir, opening.FormatOptions(m))
 	if err != nil {
 		return fmt.Errorf("model %s: %w", name, err)
 	}
@@ -99,7 +100,11 @@ func (r *Run) table() []wanted.Dataset {
 		models[name] = m.Model
 	}
 	_, trained := wanted.Trained(r.store)
-	return wanted.Table(r.config, models, r.benchmarks.Digest, trained)
+	table := wanted.Table(r.config, models, r.benchmarks.Digest, trained)
+	if r.extra.Datasets != nil {
+		table = append(table, r.extra.Datasets(models)...)
+	}
+	return table
 }
 
 // stand is how datasets stand to what is wanted: all, or those of the names and what they are made from, whose input

@@ -87,7 +87,7 @@ func (r *Run) evaluate(ctx context.Context) (err error) {
 		r.say("%-24s no evaluate.files in the configuration", "evaluate")
 		return nil
 	}
-	if err := r.ingestFiles(ctx, "evaluate", "evaluate items", wanted.Items, 0, source.Benchmarks{}); err != nil {
+	if err := r.Items(ctx); err != nil {
 		return err
 	}
 	defer closing(&err, generate.Models.Close, crossentropy.Models.Close)
@@ -115,6 +115,11 @@ func (r *Run) evaluate(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// Items reads the held-out items, if they are not there.
+func (r *Run) Items(ctx context.Context) error {
+	return r.ingestFiles(ctx, "evaluate", "evaluate items", wanted.Items, 0, source.Benchmarks{})
 }
 
 // open opens a dataset that an earlier step commits.

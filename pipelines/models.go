@@ -2,141 +2,22 @@ package pipelines
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
-	"sync"
 
-	"github.com/profuser/profuser/pipelines/wanted"
-
+	"github.com/profuser/profuser/fusion/verdict"
 	"github.com/profuser/profuser/internal/config"
-	"github.com/profuser/profuser/models/chat"
-	"github.com/profuser/profuser/models/engine"
+	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/serving"
-	"github.com/profuser/profuser/transforms/crossentropy"
-	"github.com/profuser/profuser/transforms/generate"
+	"github.com/profuser/profuser/pipelines/opening"
+	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/transforms/inflight"
-	"github.com/profuser/profuser/transforms/judge"
-	"github.com/profuser/profuser/transforms/reward"
 )
 
 // concurrency is the calls in flight to one in-process model: enough for the batches that it computes side by side and
 // for one that fills meanwhile.
 const concurrency = 128
-
-// conversation is a model's way from messages to tokens and back; embedded, it is half of each interface.
-type conversation = chat.Format
-
-// inProcess puts an engine behind the interfaces that the steps declare.
-type inProcess struct {
-	*engine.Engine
-	*conversation
-	release func() error
-}
-
-func (m inProcess) Close() error { return m.release() }
-
-// writer, reader and rewarder are the three views of a model.
-type writer struct{ inProcess }
-
-func (m writer) Generate(ctx context.Context, r generate.Request) (generate.Answer, error) {
-	a, err := m.Engine.Generate(ctx, engine.GenerateRequest{PromptIDs: r.PromptIDs, MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP, Seed: r.Seed, Truncate: r.Truncate})
-	return generate.Answer{IDs: a.IDs, TokenLogProbs: a.TokenLogProbs, TextRank: a.TextRank, Dist: a.Dist}, err
-}
-
-type reader struct{ inProcess }
-
-func (m reader) Score(ctx context.Context, r crossentropy.Request) (crossentropy.Reading, error) {
-	s, err := m.Engine.Score(ctx, engine.ScoreRequest(r))
-	return crossentropy.Reading(s), err
-}
-
-type rewarder struct{ inProcess }
-
-func (m rewarder) Reward(ctx context.Context, r reward.Request) (float64, error) {
-	return m.Engine.Reward(ctx, r.IDs)
-}
-
-func (m rewarder) Rewards(ctx context.Context, requests []reward.Request) ([]float64, error) {
-	var conversations [][]int32
-	for _, r := range requests {
-		conversations = append(conversations, r.IDs)
-	}
-	return m.Engine.RewardAll(ctx, conversations)
-}
-
-// engines shares one engine between the views of a model.
-var engines struct {
-	sync.Mutex
-	open map[inflight.Model]*shared
-}
-
-type shared struct {
-	engine *engine.Engine
-	users  int
-}
-
-// acquire opens a model or takes the one that is open.
-func acquire(m inflight.Model) (inProcess, error) {
-	engines.Lock()
-	defer engines.Unlock()
-	s := engines.open[m]
-	if s == nil {
-		e, err := engine.Open(m.Dir, engine.Options{Backend: m.Backend, Format: formatOptions(m)})
-		if err != nil {
-			return inProcess{}, err
-		}
-		s = &shared{engine: e}
-		if engines.open == nil {
-			engines.open = map[inflight.Model]*shared{}
-		}
-		engines.open[m] = s
-	}
-	s.users++
-	return inProcess{s.engine, s.engine.Format(), func() error {
-		engines.Lock()
-		defer engines.Unlock()
-		if s.users--; s.users > 0 {
-			return nil
-		}
-		delete(engines.open, m)
-		return s.engine.Close()
-	}}, nil
-}
-
-func formatOptions(m inflight.Model) chat.Options {
-	return chat.Options{ChatTemplate: m.ChatTemplate, EndOfTurn: m.EndOfTurn, BOS: m.BOS}
-}
-
-// UseEngines tells the steps how models are opened: in process, or at their endpoints. Workers call it too.
-func UseEngines() {
-	generate.Models.Use(func(ctx context.Context, m inflight.Model) (generate.Generator, error) {
-		if m.Endpoint.URLs != "" {
-			s, err := connect(ctx, m)
-			return remoteWriter{s}, err
-		}
-		p, err := acquire(m)
-		return writer{p}, err
-	})
-	crossentropy.Models.Use(func(ctx context.Context, m inflight.Model) (crossentropy.Scorer, error) {
-		if m.Endpoint.URLs != "" {
-			s, err := connect(ctx, m)
-			return remoteReader{s}, err
-		}
-		p, err := acquire(m)
-		return reader{p}, err
-	})
-	judge.Models.Use(openJudge)
-	reward.Models.Use(func(ctx context.Context, m inflight.Model) (reward.Rewarder, error) {
-		if m.Endpoint.URLs != "" {
-			s, err := connect(ctx, m)
-			if serving.RewardAPI(m.Endpoint.Reward).ReadsText() {
-				return remoteJudge{s.Model}, err
-			}
-			return remoteRewarder{s}, err
-		}
-		p, err := acquire(m)
-		return rewarder{p}, err
-	})
-}
 
 // model is the step's description of a configured model.
 func (r *Run) model(name string) inflight.Model {
@@ -150,17 +31,75 @@ func (r *Run) model(name string) inflight.Model {
 	}
 }
 
-// entry is a model's configuration; the trained model has the target's, in its own directory.
+// entry is a model's configuration; the trained model and checkpoints have the target's, in their own directories.
 func (r *Run) entry(name string) config.Model {
+	dir, checkpoint := r.extra.Checkpoints[name]
 	m, ok := r.config.Model(name)
-	if ok {
+	if ok && !checkpoint {
 		return m
 	}
 	m, _ = r.config.Model(r.config.Target.Model)
-	m.Name, m.Endpoint = wanted.Fused, nil
-	m.Path, _ = r.localPath("model")
+	m.Name, m.Endpoint, m.Path = name, nil, dir
+	if !checkpoint {
+		m.Name = wanted.Fused
+		m.Path, _ = r.localPath("model")
+	}
 	return m
 }
 
 // auto is "" for a key that says auto, which means the model's own.
 func auto(s string) string { return strings.TrimPrefix(s, "auto") }
+
+// served is the step's description of a model with an endpoint.
+func served(m config.Model) inflight.Model {
+	e := m.Endpoint
+	return inflight.Model{
+		Name: m.Name, Dir: m.Tokenizer, Concurrency: e.Concurrency * len(e.URLs),
+		ChatTemplate: auto(m.ChatTemplate), EndOfTurn: auto(m.EndOfTurn), BOS: auto(m.BOS),
+		Endpoint: inflight.Endpoint{
+			URLs: strings.Join(e.URLs, " "), Model: e.Model, Kind: e.Kind, Reward: e.Reward, Criteria: e.Criteria, Cache: e.Cache,
+			Concurrency: e.Concurrency, Timeout: e.Timeout, MaxWait: e.MaxWait, Attempts: e.Attempts, Context: int(m.Context),
+		},
+	}
+}
+
+// fewestFailures of a server do not end a step early: there is hardly anything left to save.
+const fewestFailures = 100
+
+// tolerating is the model for a step with at most records calls: a served one gives up when so many have failed that
+// the step must fail on its rejects, instead of rejecting all that is left.
+func tolerating(m inflight.Model, maxRejects float64, records int64) inflight.Model {
+	if m.Endpoint.URLs != "" {
+		m.Endpoint.MaxFailures = max(fewestFailures, int64(dataset.Budget(maxRejects, records)))
+	}
+	return m
+}
+
+// checkServed asks a model's server for everything that the run will, once and small, and takes the digest of what
+// decides its answers as far as that is known here: the tokenizer's files and the names.
+func (r *Run) checkServed(ctx context.Context, m inflight.Model, need serving.Need) (err error) {
+	s, err := opening.Connect(ctx, m)
+	if err != nil {
+		return fmt.Errorf("model %s: %w", m.Name, err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.Check(ctx, need); err != nil {
+		return err
+	}
+	found := checkedModel{context: s.Context()}
+	parts := []string{"", m.Endpoint.Model, m.Endpoint.Kind}
+	if m.Dir != "" {
+		if parts[0], err = wanted.DigestModel(m.Dir); err != nil {
+			return fmt.Errorf("model %s: %w", m.Name, err)
+		}
+		found.Fingerprint, found.Template = s.Format().Tokenizer().Fingerprint(), s.Format().Digest()
+	}
+	if need.Reward && serving.RewardAPI(m.Endpoint.Reward) == serving.Judge {
+		for _, message := range verdict.ScoreQuestion(m.Endpoint.Criteria, nil, "") {
+			parts = append(parts, message.Content)
+		}
+	}
+	found.Digest = strings.Join(parts, "\x1f")
+	r.checked[m.Name] = found
+	return nil
+}

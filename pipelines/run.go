@@ -12,6 +12,7 @@ import (
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/costs"
+	"github.com/profuser/profuser/pipelines/opening"
 	"github.com/profuser/profuser/pipelines/progress"
 	"github.com/profuser/profuser/pipelines/runner"
 	"github.com/profuser/profuser/transforms/source"
@@ -31,6 +32,7 @@ type Run struct {
 	again   changes.Again
 	// found is how the datasets stand, nil when a job has changed that.
 	found changes.Findings
+	extra Extension
 
 	metricsAddr string // see ServeMetrics
 	board       *progress.Board
@@ -43,6 +45,11 @@ var Steps = []string{"ingest", "generate", "reward", "crossentropy", "crossentro
 // New opens the store and the runner and checks every precondition: models, tokenizers, templates and files. Nothing is
 // written.
 func New(ctx context.Context, c *config.Config, out io.Writer) (*Run, error) {
+	return open(ctx, c, Extension{}, out, (*Run).check)
+}
+
+// open opens a run and checks what it needs.
+func open(ctx context.Context, c *config.Config, extra Extension, out io.Writer, check func(*Run, context.Context) error) (*Run, error) {
 	if err := checkPlaces(c); err != nil {
 		return nil, err
 	}
@@ -54,11 +61,11 @@ func New(ctx context.Context, c *config.Config, out io.Writer) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{config: c, store: store, runner: jobs, out: out, checked: map[string]checkedModel{}}
-	if err := r.check(ctx); err != nil {
+	r := &Run{config: c, store: store, runner: jobs, out: out, checked: map[string]checkedModel{}, extra: extra}
+	if err := check(r, ctx); err != nil {
 		return nil, err
 	}
-	UseEngines()
+	opening.Use()
 	return r, nil
 }
 
@@ -70,6 +77,9 @@ func (r *Run) Do(ctx context.Context, steps ...string) (err error) {
 	known := map[string]func(context.Context) error{
 		"ingest": r.ingest, "generate": r.generate, "reward": r.reward, "crossentropy": r.crossEntropy,
 		"crossentropy-responses": r.crossEntropyResponses, "judge": r.judge, "fuse": r.fuse, "evaluate": r.evaluate,
+	}
+	if r.extra.Work != nil {
+		known[r.extra.Name] = func(ctx context.Context) error { return r.extra.Work(ctx, r) }
 	}
 	for _, name := range steps {
 		if known[name] == nil {

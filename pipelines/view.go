@@ -68,6 +68,8 @@ func (r *Run) labels(steps []string) (labels []string) {
 			if len(r.config.Evaluate.Files) > 0 {
 				of(step, append([]string{"items"}, r.competitors()...))
 			}
+		case r.extra.Name:
+			labels = append(labels, r.extra.Labels...)
 		default:
 			labels = append(labels, step)
 		}

@@ -24,7 +24,7 @@ const asMain = "PROFUSER_TRAINER_TEST_AS_MAIN"
 const kills = 20
 
 // TestKill kills real trainings with SIGKILL at random moments, again and again, and compares what comes of it with an
-// unbroken training: the same metrics but for times, the same weights, the same best models.
+// unbroken training: the same metrics but for times, the same weights, the same best models, the same models of all epochs.
 func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts two dozen processes")
@@ -45,7 +45,7 @@ func TestKill(t *testing.T) {
 	if diff := cmp.Diff(withoutTimes(t, whole), withoutTimes(t, killed)); diff != "" {
 		t.Errorf("metrics (-unbroken +killed):\n%s", diff)
 	}
-	for _, name := range []string{"model", "trainer/best"} {
+	for _, name := range []string{"model", "trainer/best", "trainer/epochs"} {
 		want, got := weightsUnder(t, filepath.Join(whole, "out", name)), weightsUnder(t, filepath.Join(killed, "out", name))
 		if len(want) == 0 || !maps.Equal(want, got) {
 			t.Errorf("%s: weights differ (%d and %d files)", name, len(want), len(got))
@@ -112,7 +112,7 @@ target: {model: target}
 sources: [helper]
 reward: {models: [judge]}
 curriculum: {epochs: [10, 15]}
-trainer: {batch_prompts: 4, max_length: 96, learning_rate: 0.003, keep_best: 2, keep_epochs: false}
+trainer: {batch_prompts: 4, max_length: 96, learning_rate: 0.003, keep_best: 2, keep_epochs: true}
 `
 	if err := os.WriteFile(filepath.Join(dir, "fusion.yaml"), []byte(config), 0o644); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ by part while the training runs. Results in the out folder:
   trainer/metrics.jsonl         one line a step; held-out losses at the start, at each epoch's end, each trainer.evaluate_steps
   trainer/samples.jsonl         answers to held-out prompts at the same moments (trainer.samples)
   trainer/tensorboard/          the same numbers for TensorBoard
-  trainer/epochs/epoch-N/       the model after each epoch (trainer.keep_epochs)
+  trainer/epochs/N/             the model after each epoch (trainer.keep_epochs)
   trainer/best/step-N/          the models of the lowest held-out losses (trainer.keep_best)
   trainer/checkpoints/step-N/   weights, moments and state to go on from
   steps/train.json              time and memory

@@ -25,6 +25,7 @@ import (
 
 	"github.com/profuser/profuser/pipelines"
 	"github.com/profuser/profuser/pipelines/exam"
+	"github.com/profuser/profuser/pipelines/opening"
 	"github.com/profuser/profuser/pipelines/worker"
 )
 
@@ -45,7 +46,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // the first Ctrl-C ends the work, a second one the process
 	if worker.Started(args) {
-		pipelines.UseEngines()
+		opening.Use()
 		exam.UseModels()
 		if err := worker.Work(ctx, args); err != nil {
 			fmt.Fprintln(stderr, "profuser:", err)
@@ -82,7 +83,7 @@ func initBeam(args []string) error {
 	for _, a := range args {
 		if strings.HasPrefix(strings.TrimLeft(a, "-"), "worker=") {
 			flags = args
-			pipelines.UseEngines()
+			opening.Use()
 			exam.UseModels()
 			if err := worker.EnterFolder(); err != nil {
 				return err

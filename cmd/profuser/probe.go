@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,9 +14,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/profuser/profuser/fusion/harness"
+	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/probe"
 	"github.com/profuser/profuser/models/processor"
+	"github.com/profuser/profuser/pipelines"
+	"github.com/profuser/profuser/pipelines/checkpoints"
 	"github.com/profuser/profuser/pipelines/exam"
 )
 
@@ -127,15 +131,28 @@ func newSample() *cobra.Command {
 	return c
 }
 
-// newEvaluate is the step evaluate of a configuration, or with --task a public benchmark of one model.
+// newEvaluate is the step evaluate of a configuration, with --reward what reward models say of its checkpoints, or with --task
+// a public benchmark of one model.
 func newEvaluate() *cobra.Command {
-	c := newStep("evaluate")
+	var o exam.Options
+	var rewarded bool
+	c := newStepOf("evaluate", func(ctx context.Context, c *config.Config, out io.Writer) (*pipelines.Run, string, error) {
+		if rewarded {
+			r, err := checkpoints.Open(ctx, c, o.Model, out)
+			return r, checkpoints.Step, err
+		}
+		r, err := pipelines.New(ctx, c, out)
+		return r, "evaluate", err
+	})
+	c.Flags().BoolVar(&rewarded, "reward", false, "let reward.models score the answers of the target, of each epoch's model (trainer.keep_epochs) and of the final one")
 	step := c.RunE
 	before := map[string]bool{}
 	c.Flags().VisitAll(func(f *pflag.Flag) { before[f.Name] = true })
-	var o exam.Options
 	c.Long = "Answer the held-out items of a configuration (evaluate.files) with the target, the sources and, once trained, the fused\n" +
 		"model. Finished parts are kept: the same command goes on where an earlier one was stopped.\n\n" +
+		"With --reward: let the target, the model of each epoch and the final model answer the items (any prompts), and the reward\n" +
+		"models score the answers. Written are evaluation/rewards.json and rewards.md: mean and standard deviation by epoch. With\n" +
+		"--model DIR too: of this model alone, which may be of any run. What is there already is not made again.\n\n" +
 		"With --task and a model instead of a configuration: score the model on a public benchmark, from files in the\n" +
 		"published formats, with the conventions of lm-evaluation-harness " + harness.Version + ". Written are summary.json, summary.md, items.parquet\n" +
 		"and with --jsonl items.jsonl in the folder --out; docs/benchmarks.md tells more.\n\n" +
@@ -152,8 +169,10 @@ func newEvaluate() *cobra.Command {
 			}
 		})
 		switch {
-		case len(own) == 0:
+		case len(own) == 0, rewarded && slices.Equal(own, []string{"--model"}):
 			return step(cmd, args)
+		case rewarded:
+			return usageError{fmt.Errorf("--reward: takes --model of the flags of a single model, found %s", strings.Join(own, ", "))}
 		case o.Task == "":
 			return usageError{fmt.Errorf("flag --task: is missing, which %s go with", strings.Join(own, ", "))}
 		case len(args) > 0 || len(others) > 0:
@@ -166,10 +185,16 @@ func newEvaluate() *cobra.Command {
 		}
 		return exam.Run(cmd.Context(), o, cmd.OutOrStdout())
 	}
+	addExam(c, &o)
+	return c
+}
+
+// addExam adds the flags of a single model and of a public benchmark.
+func addExam(c *cobra.Command, o *exam.Options) {
 	f := c.Flags()
 	f.Lookup("endpoint").Usage += "; with --task: base addresses of the servers that run the model, between commas"
 	f.StringVar(&o.Task, "task", "", "a public benchmark: arc_challenge, gsm8k, hellaswag, mmlu, truthfulqa_mc1, truthfulqa_mc2 or winogrande")
-	f.StringVar(&o.Model, "model", "", "with --task: the model's directory")
+	f.StringVar(&o.Model, "model", "", "with --task or --reward: the model's directory")
 	f.StringVar(&o.Tokenizer, "tokenizer", "", "with --endpoint: the directory of the tokenizer")
 	f.StringVar(&o.ServedModel, "served-model", "", "with --endpoint: the model's name on the server (default: the only one)")
 	f.StringVar(&o.Items, "items", "", "the benchmark's file: .jsonl, .parquet or .csv")
@@ -184,5 +209,4 @@ func newEvaluate() *cobra.Command {
 	f.Float64Var(&o.MaxRejects, "max-rejects", 0, "items that may stay without a score: below 1 a share, from 1 on a number")
 	f.StringVar(&o.Backend, "backend", processor.Default, "what computes a model of a directory: "+processor.Default+", or xla:/path/to/plugin.so")
 	f.BoolVar(&o.JSONL, "jsonl", false, "write items.jsonl too")
-	return c
 }

@@ -143,12 +143,20 @@ var explained = map[string]string{
 
 // newStep is one step alone.
 func newStep(name string) *cobra.Command {
+	return newStepOf(name, func(ctx context.Context, c *config.Config, out io.Writer) (*pipelines.Run, string, error) {
+		r, err := pipelines.New(ctx, c, out)
+		return r, name, err
+	})
+}
+
+// newStepOf is a command for a step; open prepares the run and says which step it is to make.
+func newStepOf(name string, open func(ctx context.Context, c *config.Config, out io.Writer) (*pipelines.Run, string, error)) *cobra.Command {
 	var refresh bool
 	var again changes.Again
 	var addr string
 	c := jobCommand(name, explained[name], explained[name]+".\n\nFinished parts are kept: the same command goes on where an earlier one was stopped, and does nothing when all is done.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
-			r, err := pipelines.New(ctx, c, out)
+			r, step, err := open(ctx, c, out)
 			if err != nil {
 				return err
 			}
@@ -157,7 +165,7 @@ func newStep(name string) *cobra.Command {
 				r.RefreshStatistics()
 			}
 			r.ServeMetrics(addr)
-			return r.Do(ctx, name)
+			return r.Do(ctx, step)
 		})
 	addMetrics(c, &addr)
 	if name == "fuse" {

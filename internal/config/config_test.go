@@ -68,6 +68,7 @@ func TestDefaults(t *testing.T) {
 		Evaluate: Evaluate{MaxNewTokens: 64, MaxRejects: 0.01},
 		Runner:   Runner{Name: "prism", Environment: "auto", RetryWait: 10 * time.Second, Stall: 24 * time.Hour},
 		Plan:     Plan{Sample: 1000, ResponseTokens: 250, Entries: 13.6, EntryBytes: 2.7, TokenLatency: 25 * time.Millisecond, RequestLatency: 250 * time.Millisecond, TokensWritten: 2500, TokensRead: 15000, Currency: "USD", Models: []PlanModel{}},
+		Report:   Report{BrowserPrompts: 10000, BrowserTokens: 1000},
 		dir:      "dir",
 	}
 	for _, name := range []string{"t", "s", "j"} {
@@ -260,7 +261,7 @@ func TestTags(t *testing.T) {
 }
 
 func TestDigest(t *testing.T) {
-	steps := []string{"ingest", "generate/t", "generate/s", "reward/j", "crossentropy/s", "fuse", "train", "evaluate/s", "evaluate/fused"}
+	steps := []string{"ingest", "generate/t", "generate/s", "reward/j", "crossentropy/s", "fuse", "train", "evaluate/s", "evaluate/fused", "evaluate-responses", "evaluate-rewards/j"}
 	base := mustLoad(t, minimal)
 	for _, step := range steps {
 		if base.Digest(step) == "" {
@@ -316,8 +317,8 @@ func TestDigest(t *testing.T) {
 		{"generate.temperature=0", "generate/t generate/s reward/j fuse train evaluate/fused"},
 		{"truncate.top_k=10", "generate/t generate/s reward/j crossentropy/s fuse train evaluate/fused"},
 		{"prompts.part_rows=64", "ingest generate/t generate/s reward/j crossentropy/s fuse train evaluate/fused"},
-		{"evaluate.max_new_tokens=8", "evaluate/s evaluate/fused"},
-		{"models=[{name: t, path: m/t}, {name: s, path: m/s}, {name: j, path: m/k}]", "reward/j fuse train evaluate/fused"},
+		{"evaluate.max_new_tokens=8", "evaluate/s evaluate/fused evaluate-responses"},
+		{"models=[{name: t, path: m/t}, {name: s, path: m/s}, {name: j, path: m/k}]", "reward/j fuse train evaluate/fused evaluate-rewards/j"},
 	} {
 		c := mustLoad(t, minimal, test.set)
 		var changed []string

@@ -56,6 +56,17 @@ func (c *Config) Depends(step string) map[string]string {
 		c.fuseDepends(add)
 	case "train":
 		c.trainDepends(add)
+	default:
+		if !c.evaluateDepends(add, models, step, model) {
+			return nil
+		}
+	}
+	return items
+}
+
+// evaluateDepends adds what the steps of evaluate cover.
+func (c *Config) evaluateDepends(add func(key string, value any), models func(name string, names ...string), step, model string) bool {
+	switch step {
 	case "evaluate":
 		add("evaluate.max_new_tokens", c.Evaluate.MaxNewTokens)
 		if model == fused || model == "" {
@@ -64,10 +75,15 @@ func (c *Config) Depends(step string) map[string]string {
 		if model != fused {
 			models(model, c.Competitors()...)
 		}
+	case "evaluate-responses":
+		add("evaluate.max_new_tokens", c.Evaluate.MaxNewTokens)
+		models(c.Target.Model)
+	case "evaluate-rewards":
+		models(model, c.Reward.Models...)
 	default:
-		return nil
+		return false
 	}
-	return items
+	return true
 }
 
 // fuseDepends adds what the step fuse covers.

@@ -14,7 +14,8 @@ import (
 
 // Digest returns a stable hash of exactly the keys that a step's rows depend on, those of the steps before it included:
 //
-//	ingest, generate/<model>, reward/<model>, crossentropy/<model>, crossentropy-responses, judge, fuse, train, evaluate/<model>
+//	ingest, generate/<model>, reward/<model>, crossentropy/<model>, crossentropy-responses, judge, fuse, train, evaluate/<model>,
+//	evaluate-responses, evaluate-rewards/<model>
 //
 // Without /<model>, a step's digest covers all its models; evaluate/fused stands for the trained model. What a step
 // only tolerates (max_rejects), where things lie (out, a moved project) and how it is run (runner) do not count. The
@@ -87,9 +88,23 @@ func (c *Config) depends(step, model string) (map[string]any, bool) {
 			d["models"] = c.identities(model, c.Competitors())
 		}
 	default:
-		return nil, false
+		return d, c.checkpointsDepend(d, step, model)
 	}
 	return d, true
+}
+
+// checkpointsDepend lists what the steps of evaluate --reward depend on: a checkpoint is asked as the target is.
+func (c *Config) checkpointsDepend(d map[string]any, step, model string) bool {
+	switch step {
+	case "evaluate-responses":
+		d["max_new_tokens"] = c.Evaluate.MaxNewTokens
+		d["models"] = c.identities(c.Target.Model, nil)
+	case "evaluate-rewards":
+		d["models"] = c.identities(model, c.Reward.Models)
+	default:
+		return false
+	}
+	return true
 }
 
 // effective is what the prompts depend on, without what has no effect.

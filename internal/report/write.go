@@ -14,6 +14,7 @@ import (
 
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/internal/report/browser"
 	"github.com/profuser/profuser/internal/report/draw"
 	"github.com/profuser/profuser/internal/report/scores"
 )
@@ -68,6 +69,9 @@ func Write(ctx context.Context, c *config.Config, store dataset.Store, o Options
 		return err
 	}
 	v := l.view(o)
+	if v.Browser, err = browser.Section(ctx, c, store); err != nil {
+		return err
+	}
 	var html bytes.Buffer
 	if err := page.Execute(&html, v); err != nil {
 		return fmt.Errorf("drawing report.html: %w", err)

@@ -74,6 +74,48 @@ func (e *Engine) ScoreAll(ctx context.Context, promptIDs []int32, texts [][]int3
 	return results, nil
 }
 
+// ReadAll reads whole texts from their second token on; each has one token at least. What they have in common at the start is
+// computed once for as many of them as share a row. Results have a position less than the texts, and are those of Score
+// after the first token up to float32 rounding.
+func (e *Engine) ReadAll(ctx context.Context, lists [][]int32, truncate dist.Truncate) ([]ScoreResult, error) {
+	for _, ids := range lists {
+		if len(ids) == 0 {
+			return nil, fmt.Errorf("reading with %s: no tokens", e.dir)
+		}
+		if err := e.fits(len(ids), ids); err != nil {
+			return nil, err
+		}
+	}
+	common := commonStart(lists)
+	if len(common) == 0 { // nothing to share
+		results := make([]ScoreResult, len(lists))
+		for i, ids := range lists {
+			var err error
+			if results[i], err = e.Score(ctx, ScoreRequest{PromptIDs: ids[:1], TextIDs: ids[1:], Truncate: truncate}); err != nil {
+				return nil, err
+			}
+		}
+		return results, nil
+	}
+	var texts [][]int32
+	for _, ids := range lists {
+		texts = append(texts, ids[len(common):])
+	}
+	results := make([]ScoreResult, len(lists))
+	for _, t := range e.trees(common, texts) {
+		if len(t.ids) < 2 {
+			continue // one token has no reading
+		}
+		t.truncate, t.whole = truncate, true
+		of, err := e.score.do(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		copy(results[t.first:], of)
+	}
+	return results, nil
+}
+
 // Reward is a reward model's raw logit at the last of ids.
 func (e *Engine) Reward(ctx context.Context, ids []int32) (float64, error) {
 	scores, err := e.RewardAll(ctx, [][]int32{ids})
@@ -150,6 +192,8 @@ type tree struct {
 	starts   []int
 	first    int
 	truncate dist.Truncate
+	// whole says that each result begins with the prompt's own positions.
+	whole bool
 }
 
 // trees puts texts after a prompt into as few rows as may be: at most branches of them, and what they have together within
@@ -237,11 +281,19 @@ func (e *Engine) scoreBatch(s shape, trees []tree) (results [][]ScoreResult, err
 	}
 	v := e.VocabSize()
 	for row, t := range trees {
+		own := logits[row*s.length*v : (row+1)*s.length*v]
+		var prompt ScoreResult
+		if t.whole && t.prompt > 1 {
+			prompt.Dist, prompt.TokenLogProbs, prompt.TextRank, err = dist.FromLogits(dist.Logits(own, t.prompt-1, v), t.ids[1:t.prompt], t.truncate)
+		}
 		out := make([]ScoreResult, len(t.starts))
-		for i := range out {
-			if out[i], err = t.read(i, logits[row*s.length*v:(row+1)*s.length*v], v); err != nil {
-				return nil, fmt.Errorf("scoring with %s: %w", e.dir, err)
+		for i := 0; i < len(out) && err == nil; i++ {
+			if out[i], err = t.read(i, own, v); err == nil && t.whole {
+				out[i] = prompt.then(out[i])
 			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("scoring with %s: %w", e.dir, err)
 		}
 		results = append(results, out)
 	}
@@ -264,12 +316,19 @@ func (t *tree) read(i int, logits []float32, v int) (out ScoreResult, err error)
 	if err != nil {
 		return out, err
 	}
-	out.TokenLogProbs = append(out.TokenLogProbs, logprobs...)
-	out.TextRank = append(out.TextRank, rank...)
-	for k := range text[1:] {
-		out.Dist.Append(d.At(k))
+	return out.then(ScoreResult{TokenLogProbs: logprobs, TextRank: rank, Dist: d}), nil
+}
+
+// then is a result followed by another one; neither is changed.
+func (r ScoreResult) then(next ScoreResult) (out ScoreResult) {
+	for _, part := range []ScoreResult{r, next} {
+		out.TokenLogProbs = append(out.TokenLogProbs, part.TokenLogProbs...)
+		out.TextRank = append(out.TextRank, part.TextRank...)
+		for k := range part.TokenLogProbs {
+			out.Dist.Append(part.Dist.At(k))
+		}
 	}
-	return out, nil
+	return out
 }
 
 // run1 calls a function of one output and copies it to the host.

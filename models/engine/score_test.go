@@ -46,6 +46,48 @@ func TestTextsOfOnePromptShareARow(t *testing.T) {
 	}
 }
 
+// TestReadAll compares whole texts read together with each read alone: with a common start, without one, and one that is the
+// common start itself.
+func TestReadAll(t *testing.T) {
+	ctx := t.Context()
+	e := open(t, tinyModel(t, "llama", false), Options{BatchRows: 4})
+	start := prompt(11, 7)
+	for name, lists := range map[string][][]int32{
+		"common start":      {slices.Concat(start, prompt(3, 40)), slices.Concat(start, prompt(9, 41)), start, slices.Concat(start, prompt(1, 42))},
+		"one token":         {start[:1], start[:4]},
+		"one text":          {start},
+		"nothing in common": {{3, 5, 7}, {4, 5, 7, 9}},
+	} {
+		together, err := e.ReadAll(ctx, lists, top)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, ids := range lists {
+			alone, err := e.Score(ctx, ScoreRequest{PromptIDs: ids[:1], TextIDs: ids[1:], Truncate: top})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := together[i]
+			if len(got.TokenLogProbs) != len(ids)-1 || got.Dist.Len() != len(ids)-1 || len(got.TextRank) != len(ids)-1 {
+				t.Fatalf("%s, text %d of %d tokens: %d log-probs, %d distributions", name, i, len(ids), len(got.TokenLogProbs), got.Dist.Len())
+			}
+			for k := range got.TokenLogProbs {
+				if d := math.Abs(float64(got.TokenLogProbs[k] - alone.TokenLogProbs[k])); d > 1e-5 {
+					t.Errorf("%s, text %d, token %d: log-prob %g together, %g alone", name, i, k, got.TokenLogProbs[k], alone.TokenLogProbs[k])
+				}
+				a, _ := got.Dist.At(k)
+				b, _ := alone.Dist.At(k)
+				if !slices.Equal(a, b) {
+					t.Errorf("%s, text %d, token %d: entries %v together, %v alone", name, i, k, a, b)
+				}
+			}
+		}
+	}
+	if _, err := e.ReadAll(ctx, [][]int32{start, {}}, top); err == nil {
+		t.Error("a text without tokens is read")
+	}
+}
+
 func TestConversationsOfOnePromptShareARow(t *testing.T) {
 	ctx := context.Background()
 	e := open(t, filepath.Join("..", "..", "data", "models", "judge-a"), Options{BatchRows: 4})

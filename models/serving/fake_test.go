@@ -112,7 +112,8 @@ func greedy(prompt []int32, most int) (ids []int32) {
 type fake struct {
 	manner string // vllm, echo0, echo1, echotext, sglang, llama.cpp
 	format *chat.Format
-	limit  int // of log-probs
+	limit  int  // of log-probs
+	lists  bool // takes several prompts in one request
 	calls  atomic.Int64
 }
 
@@ -153,6 +154,10 @@ func field[T any](q map[string]json.RawMessage, name string) (v T, ok bool) {
 }
 
 func (f *fake) completions(w http.ResponseWriter, q map[string]json.RawMessage) {
+	if prompts, ok := field[[]json.RawMessage](q, "prompt"); ok && f.lists && len(prompts) > 0 && prompts[0][0] == '[' {
+		f.several(w, q, prompts)
+		return
+	}
 	ids, ok := field[[]int32](q, "prompt")
 	most, _ := field[int](q, "max_tokens")
 	k, logged := field[int](q, "logprobs")
@@ -186,6 +191,16 @@ func (f *fake) completions(w http.ResponseWriter, q map[string]json.RawMessage) 
 	if f.manner == "llama.cpp" && len(shown) > 0 && shown[len(shown)-1] == 2 && most > 1 {
 		shown = shown[:len(shown)-1] // keeps the stop token to itself
 	}
+	if texts, _ := field[[]string](q, "stop"); len(texts) > 0 {
+		if kept, text, ok := f.stopAt(out, texts); ok {
+			choice["text"], choice["finish_reason"] = text, "stop"
+			if out, shown = kept, kept; f.manner == "llama.cpp" { // it returns no token of the stop text
+				for shown = kept; !strings.HasPrefix(text, f.text(shown)); {
+					shown = shown[:len(shown)-1]
+				}
+			}
+		}
+	}
 	if logged {
 		choice["logprobs"] = f.columns(slices.Concat(ids, out), shown, from, k, asIDs && f.manner != "echotext")
 		if f.manner == "llama.cpp" {
@@ -193,6 +208,37 @@ func (f *fake) completions(w http.ResponseWriter, q map[string]json.RawMessage) 
 		}
 	}
 	reply(w, map[string]any{"choices": []any{choice}, "usage": map[string]any{"completion_tokens": len(out), "prompt_tokens": len(ids)}})
+}
+
+// several answers each prompt by itself; the choices' order is not that of the prompts.
+func (f *fake) several(w http.ResponseWriter, q map[string]json.RawMessage, prompts []json.RawMessage) {
+	var choices []any
+	for i, prompt := range slices.Backward(prompts) {
+		q["prompt"] = prompt
+		recorded := httptest.NewRecorder()
+		f.completions(recorded, q)
+		var c struct{ Choices []map[string]any }
+		if recorded.Code != http.StatusOK || json.Unmarshal(recorded.Body.Bytes(), &c) != nil {
+			w.WriteHeader(recorded.Code)
+			_, _ = w.Write(recorded.Body.Bytes())
+			return
+		}
+		c.Choices[0]["index"] = i
+		choices = append(choices, c.Choices[0])
+	}
+	reply(w, map[string]any{"choices": choices})
+}
+
+// stopAt cuts an answer after the token that completes a stop text, and its text before that.
+func (f *fake) stopAt(ids []int32, texts []string) (kept []int32, text string, ok bool) {
+	for n := range ids {
+		for _, stop := range texts {
+			if before, _, found := strings.Cut(f.text(ids[:n+1]), stop); found {
+				return ids[:n+1], before, true
+			}
+		}
+	}
+	return ids, "", false
 }
 
 func (f *fake) text(ids []int32) string {
@@ -271,10 +317,17 @@ func (f *fake) native(w http.ResponseWriter, q map[string]json.RawMessage) {
 	k, _ := field[int](q, "top_logprobs_num")
 	start, _ := field[int](q, "logprob_start_len")
 	sampling, _ := field[struct {
-		Most        int     `json:"max_new_tokens"`
-		Temperature float64 `json:"temperature"`
+		Most        int      `json:"max_new_tokens"`
+		Temperature float64  `json:"temperature"`
+		Stop        []string `json:"stop"`
 	}](q, "sampling_params")
 	out := greedy(ids, sampling.Most)
+	text, stopped := f.text(out), false
+	if len(sampling.Stop) > 0 {
+		if kept, before, ok := f.stopAt(out, sampling.Stop); ok {
+			out, text, stopped = kept, before, true
+		}
+	}
 	all := slices.Concat(ids, out)
 	spoil := 0.0
 	if sampling.Temperature != 0 && sampling.Temperature != 1 {
@@ -301,10 +354,10 @@ func (f *fake) native(w http.ResponseWriter, q map[string]json.RawMessage) {
 	if start == 0 {
 		lists("input", 0, len(ids))
 	}
-	if len(out) > 0 && out[len(out)-1] == 2 {
+	if stopped || len(out) > 0 && out[len(out)-1] == 2 {
 		meta["finish_reason"] = map[string]any{"type": "stop"}
 	}
-	reply(w, map[string]any{"text": f.text(out), "meta_info": meta})
+	reply(w, map[string]any{"text": text, "meta_info": meta})
 }
 
 // noWait is a clock on which nobody waits.

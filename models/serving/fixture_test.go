@@ -195,7 +195,7 @@ func TestRecordedRefusals(t *testing.T) {
 		{"vl_embeddings", "status 404: Not Found"},
 		{"ls_embeddings", "status 501: This server does not support embeddings"},
 		{"ls_stop", "no log-probs in the reply"},
-		{"vl_batch", "2 choices, want one"},
+		{"vl_batch", "2 choices, want 1"},
 		{"ls_completions_echo", "the answer was broken off"},
 	} {
 		_, err := smol(t, test.name).Generate(t.Context(), GenerateRequest{PromptIDs: capital, MaxTokens: 8, Truncate: dist.Truncate{Mass: 1, TopK: 4}})

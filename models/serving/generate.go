@@ -22,6 +22,9 @@ type GenerateRequest struct {
 	TopP float64
 	// Seed of this request's random numbers, where the server takes one.
 	Seed int64
+	// Stop are texts that end the answer; servers take them on top of stop ids. The tokens of the one that came up are part
+	// of the answer where the server returns them.
+	Stop []string
 	// Truncate says which entries of each distribution are kept; TopK is what the server is asked for.
 	Truncate dist.Truncate
 }
@@ -39,7 +42,7 @@ type GenerateResult struct {
 	IDs []int32
 	// Reading has the T distributions.
 	Reading
-	// Stopped is true when the model ended its turn, false when it was cut at MaxTokens.
+	// Stopped is true when the model ended its turn, false when it was cut at MaxTokens or by a text of Stop.
 	Stopped bool
 }
 
@@ -54,6 +57,8 @@ type samplingRequest struct {
 	Seed              int64   `json:"seed"`
 	StopTokenIDs      []int32 `json:"stop_token_ids,omitempty"`
 	TokenIDs          bool    `json:"return_token_ids"`
+	// Stop has four texts at most where a server follows OpenAI; the caller cuts at all of them.
+	Stop []string `json:"stop,omitempty"`
 }
 
 // answer is a continuation before it is truncated.
@@ -77,7 +82,7 @@ func (m *Model) Generate(ctx context.Context, r GenerateRequest) (out GenerateRe
 		generate = m.generateSGLang
 	}
 	a, err := generate(ctx, r)
-	if err == nil && a.stopped && !m.stops(a.positions) && len(a.positions) < r.MaxTokens {
+	if err == nil && a.stopped && len(r.Stop) == 0 && !m.stops(a.positions) && len(a.positions) < r.MaxTokens {
 		var end position
 		if end, err = m.stoppedWith(ctx, r, a); err == nil {
 			a.positions = append(a.positions, end)
@@ -118,7 +123,7 @@ func (m *Model) samplingBody(r GenerateRequest) completionRequest {
 	return completionRequest{
 		Model: m.options.Model, Prompt: r.PromptIDs, MaxTokens: r.MaxTokens, Temperature: r.Temperature, LogProbs: &topK, AsIDs: true,
 		samplingRequest: &samplingRequest{
-			TopP: r.topP(), RepetitionPenalty: 1, RepeatPenalty: 1, Seed: r.Seed & math.MaxInt64, StopTokenIDs: m.options.Format.StopIDs(), TokenIDs: true,
+			TopP: r.topP(), RepetitionPenalty: 1, RepeatPenalty: 1, Seed: r.Seed & math.MaxInt64, StopTokenIDs: m.options.Format.StopIDs(), TokenIDs: true, Stop: r.Stop,
 		},
 	}
 }
@@ -160,7 +165,8 @@ func (m *Model) checkAnswer(a *answer, r GenerateRequest) error {
 	if n < r.MaxTokens && !a.stopped && !m.stops(a.positions) {
 		return fmt.Errorf("%d tokens of %d, and the model has not ended: the answer was broken off", n, r.MaxTokens)
 	}
-	if a.count != 0 && a.count != n && !(a.stopped && a.count == n+1) {
+	byText := a.stopped && len(r.Stop) > 0 && !m.stops(a.positions) // servers count and return the tokens of the stop text, or not
+	if a.count != 0 && a.count != n && !(a.stopped && a.count == n+1) && !(byText && a.count > n) {
 		return fmt.Errorf("log-probs of %d tokens, the server counts %d", n, a.count)
 	}
 	var ids []int32
@@ -170,7 +176,7 @@ func (m *Model) checkAnswer(a *answer, r GenerateRequest) error {
 		}
 		ids = append(ids, p.id)
 	}
-	if stop := m.stops(a.positions); !m.tokens.sameText(ids, a.text) && !(stop && m.tokens.sameText(ids[:n-1], a.text)) {
+	if stop := m.stops(a.positions); !m.tokens.sameText(ids, a.text) && !(stop && m.tokens.sameText(ids[:n-1], a.text)) && !(byText && m.tokens.beginsWith(ids, a.text)) {
 		return fmt.Errorf("the text %.80q is not that of its tokens %.80q", a.text, m.tokens.tokenizer.Decode(ids, false))
 	}
 	if _, err := m.tokens.distributions(a.positions, r.Truncate.TopK, r.Truncate); err != nil {

@@ -1,6 +1,7 @@
 package serving
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,9 +61,11 @@ type Model struct {
 	tokens   *vocabulary
 	context  int
 	failures atomic.Int64
+	fewest   int // tokens that a completion has at least
 
 	probing sync.Mutex // guards what follows
 	reader  *reader
+	lists   *bool // whether several texts may be read in one request; nil: not asked yet
 	rewards *rewardForm
 }
 
@@ -88,7 +91,7 @@ func Open(ctx context.Context, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{options: o, pool: pool, context: o.Context}
+	m := &Model{options: o, pool: pool, context: o.Context, fewest: 1}
 	size, err := m.lookUp(ctx)
 	if err == nil && o.Format != nil {
 		m.tokens, err = vocabularyOf(o, size)
@@ -141,7 +144,9 @@ type listed struct {
 func (m *Model) lookUp(ctx context.Context) (vocab int, err error) {
 	length := 0
 	err = m.pool.Do(ctx, transport.Request{Method: http.MethodGet, Path: "/v1/models", Fresh: true, Check: func(reply []byte) (err error) {
-		vocab, length, err = readModels(reply, m.options.Model)
+		if vocab, length, err = readModels(reply, m.options.Model); bytes.Contains(reply, []byte(`"owned_by":"profuser"`)) {
+			m.fewest = 0
+		}
 		return err
 	}})
 	needed := m.options.Format != nil // the length of a conversation that is sent as text is the server's business

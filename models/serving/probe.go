@@ -117,6 +117,30 @@ func (m *Model) reading(ctx context.Context) (*reader, error) {
 	return nil, fmt.Errorf("this server does not return the log-probs of a given text, which reading the references needs; serve the model with vLLM, SGLang or profuser serve (llama.cpp ignores echo, transformers serve refuses it). Tried %s", strings.Join(reasons, "; "))
 }
 
+// takesLists says whether the server reads several texts in one request, found out at the first use.
+func (m *Model) takesLists(ctx context.Context) (bool, error) {
+	way, err := m.reading(ctx)
+	if err != nil || !way.lists {
+		return false, err
+	}
+	m.probing.Lock()
+	defer m.probing.Unlock()
+	if m.lists == nil {
+		ids := m.tokens.sample()
+		q := question{more: [][]int32{ids, ids[:len(ids)-1]}, topK: 1, probe: true}
+		err := way.readAll(ctx, m, q, func(_ int, positions []position) error {
+			_, err := m.tokens.distributions(positions[1:], 1, dist.Truncate{Mass: 1, TopK: 1})
+			return err
+		})
+		if err != nil && !refusal(err) {
+			return false, err
+		}
+		takes := err == nil
+		m.lists = &takes
+	}
+	return *m.lists, nil
+}
+
 // OnlyName is the name of the one model that a server lists; an error names all where there are several.
 func OnlyName(ctx context.Context, o transport.Options) (name string, err error) {
 	o.Identity = "names"

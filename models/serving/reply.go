@@ -1,8 +1,10 @@
 package serving
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/profuser/profuser/fusion/dist"
@@ -16,18 +18,21 @@ type position struct {
 
 // completion is the part of /v1/completions' reply that we read.
 type completion struct {
-	Choices []struct {
-		Index          int                        `json:"index"`
-		Text           string                     `json:"text"`
-		FinishReason   string                     `json:"finish_reason"`
-		TokenIDs       []int32                    `json:"token_ids"`
-		LogProbs       json.RawMessage            `json:"logprobs"`
-		PromptLogProbs []map[string]promptLogProb `json:"prompt_logprobs"`
-	} `json:"choices"`
-	Usage *struct {
+	Choices []choice `json:"choices"`
+	Usage   *struct {
 		Prompt     int `json:"prompt_tokens"`
 		Completion int `json:"completion_tokens"`
 	} `json:"usage"`
+}
+
+// choice is one answer, or what a server says of one of several texts.
+type choice struct {
+	Index          int                        `json:"index"`
+	Text           string                     `json:"text"`
+	FinishReason   string                     `json:"finish_reason"`
+	TokenIDs       []int32                    `json:"token_ids"`
+	LogProbs       json.RawMessage            `json:"logprobs"`
+	PromptLogProbs []map[string]promptLogProb `json:"prompt_logprobs"`
 }
 
 // promptLogProb is one entry of vLLM's prompt_logprobs, by id.
@@ -37,9 +42,18 @@ type promptLogProb struct {
 }
 
 // one checks that a reply has one choice.
-func (c *completion) one() error {
-	if len(c.Choices) != 1 || c.Choices[0].Index != 0 {
-		return fmt.Errorf("%d choices, want one", len(c.Choices))
+func (c *completion) one() error { return c.are(1) }
+
+// are checks that a reply has n choices with the numbers 0 to n-1, and puts them in this order.
+func (c *completion) are(n int) error {
+	if len(c.Choices) != n {
+		return fmt.Errorf("%d choices, want %d", len(c.Choices), n)
+	}
+	slices.SortStableFunc(c.Choices, func(a, b choice) int { return cmp.Compare(a.Index, b.Index) })
+	for i, one := range c.Choices {
+		if one.Index != i {
+			return fmt.Errorf("no choice with index %d of %d", i, n)
+		}
 	}
 	return nil
 }

@@ -56,34 +56,99 @@ func (m *Model) Score(ctx context.Context, r ScoreRequest) (out Reading, err err
 	return out, nil
 }
 
-// question is a text to be read, with topK alternatives at each position. A probe takes a reply of another shape as an
-// answer: the server does not know this way.
+// ScoreAll reads several texts after one prompt, in one request where the server takes a list of them: what it has read of
+// the prompt is then at hand, and it is sent and answered once. A text over the context is ErrTooLong.
+func (m *Model) ScoreAll(ctx context.Context, promptIDs []int32, texts [][]int32, truncate dist.Truncate) ([]Reading, error) {
+	q := question{topK: truncate.TopK}
+	var places []int
+	for i, text := range texts {
+		ids := slices.Concat(promptIDs, text)
+		if err := m.fits(len(ids), ids); err != nil {
+			return nil, m.failed("scoring", err)
+		}
+		if len(text) > 0 {
+			places, q.more = append(places, i), append(q.more, ids)
+		}
+	}
+	out := make([]Reading, len(texts))
+	together := false
+	if err := truncate.Validate(); err == nil && len(places) > 1 && len(promptIDs) > 0 {
+		if together, err = m.takesLists(ctx); err != nil {
+			return nil, m.failed("scoring", err)
+		}
+	}
+	if !together { // one after another; those of other items are in flight meanwhile
+		for i, text := range texts {
+			var err error
+			if out[i], err = m.Score(ctx, ScoreRequest{PromptIDs: promptIDs, TextIDs: text, Truncate: truncate}); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	}
+	err := m.reader.readAll(ctx, m, q, func(k int, positions []position) (err error) {
+		out[places[k]], err = m.tokens.distributions(positions[len(promptIDs):], truncate.TopK, truncate)
+		return err
+	})
+	if err != nil {
+		return nil, m.failed("scoring", err)
+	}
+	return out, nil
+}
+
+// question is a text to be read, or several (more), with topK alternatives at each position. A probe takes a reply of another
+// shape as an answer: the server does not know this way.
 type question struct {
 	ids   []int32
+	more  [][]int32
 	topK  int
 	probe bool
+}
+
+// texts are those of the question.
+func (q question) texts() [][]int32 {
+	if q.more != nil {
+		return q.more
+	}
+	return [][]int32{q.ids}
+}
+
+// prompt is what /v1/completions takes: the ids of a text, or a list of texts.
+func (q question) prompt() any {
+	if q.more != nil {
+		return q.more
+	}
+	return q.ids
 }
 
 // reader is one way of teacher forcing.
 type reader struct {
 	kind string // of the servers that are known for it
 	name string
-	// read asks and hands the positions, the first of which has no entries, to use.
-	read func(ctx context.Context, m *Model, q question, use func([]position) error) error
+	// lists says that it may ask for several texts in one request.
+	lists bool
+	// readAll asks and hands the positions of each text, the first of which has no entries, to use.
+	readAll func(ctx context.Context, m *Model, q question, use func(i int, positions []position) error) error
+}
+
+// read is readAll of one text.
+func (r reader) read(ctx context.Context, m *Model, q question, use func([]position) error) error {
+	return r.readAll(ctx, m, q, func(_ int, positions []position) error { return use(positions) })
 }
 
 // readers are tried in this order.
 var readers = []reader{
-	{VLLM, "prompt_logprobs", readPromptLogProbs},
-	{SGLang, "input log-probs (/generate)", readInputLogProbs},
-	{"", "echo with logprobs", readEcho(0)},
-	{"", "echo with logprobs and one new token", readEcho(1)},
+	{VLLM, "prompt_logprobs", true, readPromptLogProbs},
+	{SGLang, "input log-probs (/generate)", false, readInputLogProbs},
+	{"", "echo with logprobs", true, readEcho(0)},
+	{"", "echo with logprobs and one new token", true, readEcho(1)},
 }
 
 // completionRequest is the body of /v1/completions.
 type completionRequest struct {
-	Model          string  `json:"model"`
-	Prompt         []int32 `json:"prompt"`
+	Model string `json:"model"`
+	// Prompt is a []int32, or a [][]int32 for several.
+	Prompt         any     `json:"prompt"`
 	MaxTokens      int     `json:"max_tokens"`
 	Temperature    float64 `json:"temperature"`
 	LogProbs       *int    `json:"logprobs,omitempty"`
@@ -93,50 +158,63 @@ type completionRequest struct {
 	*samplingRequest
 }
 
-// readPromptLogProbs is vLLM's way, and that of our own server.
-func readPromptLogProbs(ctx context.Context, m *Model, q question, use func([]position) error) error {
-	body := completionRequest{Model: m.options.Model, Prompt: q.ids, MaxTokens: 1, PromptLogProbs: &q.topK}
+// readPromptLogProbs is vLLM's way, and that of our own server, which need not write a token besides.
+func readPromptLogProbs(ctx context.Context, m *Model, q question, use func(int, []position) error) error {
+	body := completionRequest{Model: m.options.Model, Prompt: q.prompt(), MaxTokens: m.fewest, PromptLogProbs: &q.topK}
 	return m.ask(ctx, "/v1/completions", body, q.probe, func(reply []byte) error {
-		var c completion
-		if err := decode(reply, &c); err != nil {
-			return err
+		c, err := choices(reply, q)
+		for i := 0; i < len(c) && err == nil; i++ {
+			var positions []position
+			if positions, err = m.tokens.promptPositions(c[i].PromptLogProbs, q.texts()[i]); err == nil {
+				err = use(i, positions)
+			}
 		}
-		if err := c.one(); err != nil {
-			return err
-		}
-		positions, err := m.tokens.promptPositions(c.Choices[0].PromptLogProbs, q.ids)
-		if err != nil {
-			return err
-		}
-		return use(positions)
+		return err
 	})
 }
 
+// choices are a reply's, one for each text in their order.
+func choices(reply []byte, q question) ([]choice, error) {
+	var c completion
+	if err := decode(reply, &c); err != nil {
+		return nil, err
+	}
+	if err := c.are(len(q.texts())); err != nil {
+		return nil, err
+	}
+	return c.Choices, nil
+}
+
 // readEcho is the way of servers that repeat the prompt with its log-probs. The reply must repeat exactly the ids.
-func readEcho(more int) func(context.Context, *Model, question, func([]position) error) error {
-	return func(ctx context.Context, m *Model, q question, use func([]position) error) error {
-		body := completionRequest{Model: m.options.Model, Prompt: q.ids, MaxTokens: more, LogProbs: &q.topK, Echo: true, AsIDs: true}
+func readEcho(more int) func(context.Context, *Model, question, func(int, []position) error) error {
+	return func(ctx context.Context, m *Model, q question, use func(int, []position) error) error {
+		body := completionRequest{Model: m.options.Model, Prompt: q.prompt(), MaxTokens: more, LogProbs: &q.topK, Echo: true, AsIDs: true}
 		return m.ask(ctx, "/v1/completions", body, q.probe, func(reply []byte) error {
-			var c completion
-			if err := decode(reply, &c); err != nil {
-				return err
-			}
-			if err := c.one(); err != nil {
-				return err
-			}
-			positions, err := m.tokens.positions(c.Choices[0].LogProbs)
-			if err != nil {
-				return err
-			}
-			if n := len(positions); n < len(q.ids) || n > len(q.ids)+more {
-				return fmt.Errorf("echo returned %d tokens for %d", n, len(q.ids))
-			}
-			for i, id := range q.ids {
-				if positions[i].id != id {
-					return fmt.Errorf("echo returned token %d at position %d, want %d", positions[i].id, i, id)
+			c, err := choices(reply, q)
+			for i := 0; i < len(c) && err == nil; i++ {
+				var positions []position
+				if positions, err = m.echoed(c[i], q.texts()[i], more); err == nil {
+					err = use(i, positions)
 				}
 			}
-			return use(positions[:len(q.ids)])
+			return err
 		})
 	}
+}
+
+// echoed are the positions of ids in a choice that repeats them, and has at most so many tokens more.
+func (m *Model) echoed(c choice, ids []int32, more int) ([]position, error) {
+	positions, err := m.tokens.positions(c.LogProbs)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(positions); n < len(ids) || n > len(ids)+more {
+		return nil, fmt.Errorf("echo returned %d tokens for %d", n, len(ids))
+	}
+	for i, id := range ids {
+		if positions[i].id != id {
+			return nil, fmt.Errorf("echo returned token %d at position %d, want %d", positions[i].id, i, id)
+		}
+	}
+	return positions[:len(ids)], nil
 }

@@ -96,6 +96,70 @@ func TestGenerateFromEveryServer(t *testing.T) {
 	}
 }
 
+// TestScoreAll: several texts after one prompt are read in one request where the server takes a list, and one by one where it
+// does not; an empty text has no reading.
+func TestScoreAll(t *testing.T) {
+	texts := [][]int32{{300, 301}, {302}, {}, {303, 304, 305}}
+	for _, test := range []struct {
+		manner string
+		lists  bool
+		calls  int64 // for two items, probes left out
+	}{
+		{"vllm", true, 2}, {"vllm", false, 6}, {"echo0", true, 2}, {"echo1", true, 2}, {"sglang", false, 6},
+	} {
+		f := &fake{manner: test.manner, format: demoFormat(t), lists: test.lists}
+		m := connect(t, f, Options{})
+		if _, err := m.takesLists(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		probes := f.calls.Load()
+		for range 2 {
+			got, err := m.ScoreAll(t.Context(), prompt, texts, truncate)
+			if err != nil {
+				t.Fatalf("%+v: %v", test, err)
+			}
+			for i, text := range texts {
+				want := Reading{}
+				if len(text) > 0 {
+					want = read(t, prompt, text, truncate)
+				}
+				if d := cmp.Diff(want, got[i], cmpopts.EquateApprox(1e-6, 0)); d != "" {
+					t.Errorf("%+v, text %d (-want +got):\n%s", test, i, d)
+				}
+			}
+		}
+		if n := f.calls.Load() - probes; n != test.calls {
+			t.Errorf("%+v: %d requests, want %d", test, n, test.calls)
+		}
+		if _, err := m.ScoreAll(t.Context(), prompt, [][]int32{{300}, make([]int32, fakeContext)}, truncate); !errors.Is(err, ErrTooLong) {
+			t.Errorf("a text over the context: %v", err)
+		}
+	}
+}
+
+// TestStopTexts: servers are told the stop texts, and end there; what they leave of one differs.
+func TestStopTexts(t *testing.T) {
+	f := &fake{format: demoFormat(t)}
+	whole := greedy(prompt, 20)
+	stop := f.text(whole[4:6]) // across two tokens
+	kept, text, ok := f.stopAt(whole, []string{stop})
+	if !ok || text == "" || len(kept) == len(whole) {
+		t.Fatalf("%q does not stop %q early", stop, f.text(whole))
+	}
+	for _, test := range []struct{ manner, kind string }{{"vllm", ""}, {"sglang", SGLang}, {"llama.cpp", ""}} {
+		m := connect(t, &fake{manner: test.manner, format: f.format}, Options{Kind: test.kind})
+		got, err := m.Generate(t.Context(), GenerateRequest{PromptIDs: prompt, MaxTokens: 20, Stop: []string{"no such text", stop}, Truncate: truncate})
+		if err != nil {
+			t.Errorf("%s: %v", test.manner, err)
+			continue
+		}
+		before, _, _ := strings.Cut(f.text(got.IDs), stop)
+		if len(got.IDs) > len(kept) || got.Stopped || !strings.HasPrefix(text, before) || len(before) < len(text)-len(stop) {
+			t.Errorf("%s: %q, want %q without or with %q", test.manner, f.text(got.IDs), text, stop)
+		}
+	}
+}
+
 // stoppingPrompt is one after which the fake model ends its turn itself, after a few tokens.
 func stoppingPrompt(t *testing.T) []int32 {
 	for i := int32(300); i < 700; i++ {

@@ -20,13 +20,14 @@ type inputRequest struct {
 
 // sglangSampling leaves nothing to the defaults of the server or of the model's directory.
 type sglangSampling struct {
-	MaxNewTokens      int     `json:"max_new_tokens"`
-	Temperature       float64 `json:"temperature"`
-	TopP              float64 `json:"top_p"`
-	TopK              int     `json:"top_k"`
-	MinP              float64 `json:"min_p"`
-	RepetitionPenalty float64 `json:"repetition_penalty"`
-	StopTokenIDs      []int32 `json:"stop_token_ids,omitempty"`
+	MaxNewTokens      int      `json:"max_new_tokens"`
+	Temperature       float64  `json:"temperature"`
+	TopP              float64  `json:"top_p"`
+	TopK              int      `json:"top_k"`
+	MinP              float64  `json:"min_p"`
+	RepetitionPenalty float64  `json:"repetition_penalty"`
+	StopTokenIDs      []int32  `json:"stop_token_ids,omitempty"`
+	Stop              []string `json:"stop,omitempty"`
 }
 
 // inputReply is its answer; a log-prob is [log-prob, id, text].
@@ -98,7 +99,7 @@ func (v *vocabulary) triples(own, top []json.RawMessage) ([]position, error) {
 }
 
 // readInputLogProbs is SGLang's way of teacher forcing.
-func readInputLogProbs(ctx context.Context, m *Model, q question, use func([]position) error) error {
+func readInputLogProbs(ctx context.Context, m *Model, q question, use func(int, []position) error) error {
 	body := inputRequest{InputIDs: q.ids, LogProb: true, Top: q.topK, Sampling: sglangSampling{TopP: 1, TopK: -1, RepetitionPenalty: 1}}
 	return m.ask(ctx, "/generate", body, q.probe, func(reply []byte) error {
 		var r inputReply
@@ -120,7 +121,7 @@ func readInputLogProbs(ctx context.Context, m *Model, q question, use func([]pos
 				return fmt.Errorf("input_token_logprobs has token %d at position %d, want %d", p.id, i, q.ids[i])
 			}
 		}
-		return use(positions)
+		return use(0, positions)
 	})
 }
 
@@ -129,7 +130,7 @@ func readInputLogProbs(ctx context.Context, m *Model, q question, use func([]pos
 func (m *Model) generateSGLang(ctx context.Context, r GenerateRequest) (answer, error) {
 	var a answer
 	body := inputRequest{InputIDs: r.PromptIDs, LogProb: true, StartLen: -1, Top: r.Truncate.TopK, Sampling: sglangSampling{
-		MaxNewTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.topP(), TopK: -1, RepetitionPenalty: 1, StopTokenIDs: m.options.Format.StopIDs(),
+		MaxNewTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.topP(), TopK: -1, RepetitionPenalty: 1, StopTokenIDs: m.options.Format.StopIDs(), Stop: r.Stop,
 	}}
 	err := m.ask(ctx, "/generate", body, false, func(reply []byte) error {
 		var got inputReply
@@ -154,7 +155,7 @@ func (m *Model) generateSGLang(ctx context.Context, r GenerateRequest) (answer, 
 		ids = append(ids, p.id)
 	}
 	all := append(append([]int32{}, r.PromptIDs...), ids...)
-	err = readInputLogProbs(ctx, m, question{ids: all, topK: r.Truncate.TopK}, func(positions []position) error {
+	err = readInputLogProbs(ctx, m, question{ids: all, topK: r.Truncate.TopK}, func(_ int, positions []position) error {
 		a.positions = positions[len(r.PromptIDs):]
 		_, err := m.tokens.distributions(a.positions, r.Truncate.TopK, r.Truncate)
 		return err

@@ -103,6 +103,16 @@ func (v *vocabulary) verify(id int32, name string, exact bool) error {
 // sameText says whether a reply's text can be that of ids. Servers leave special tokens out or write them, take away one
 // leading space, write U+FFFD for bytes that are no character, and may keep such bytes back at the end.
 func (v *vocabulary) sameText(ids []int32, text string) bool {
+	return v.spells(ids, text, func(own, got string) bool { return own == got })
+}
+
+// beginsWith says whether a reply's text can be the beginning of that of ids.
+func (v *vocabulary) beginsWith(ids []int32, text string) bool {
+	return v.spells(ids, text, strings.HasPrefix)
+}
+
+// spells compares a text with those that servers may write for ids.
+func (v *vocabulary) spells(ids []int32, text string, same func(own, got string) bool) bool {
 	var plain, full strings.Builder
 	for _, id := range ids {
 		b := v.tokenizer.Bytes(id)
@@ -114,7 +124,7 @@ func (v *vocabulary) sameText(ids []int32, text string) bool {
 	}
 	got := readable(text)
 	for _, own := range []string{readable(plain.String()), readable(full.String())} {
-		if got == own || got == strings.TrimPrefix(own, " ") {
+		if same(own, got) || same(strings.TrimPrefix(own, " "), got) {
 			return true
 		}
 	}

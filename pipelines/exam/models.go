@@ -8,7 +8,7 @@ import (
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/models/tokenizer"
-	"github.com/profuser/profuser/pipelines"
+	"github.com/profuser/profuser/pipelines/opening"
 	"github.com/profuser/profuser/transforms/examine"
 	"github.com/profuser/profuser/transforms/inflight"
 )
@@ -26,7 +26,7 @@ var nothing = dist.Truncate{Mass: 1, TopK: 1}
 func UseModels() {
 	examine.Models.Use(func(ctx context.Context, m inflight.Model) (examine.Model, error) {
 		if m.Endpoint.URLs != "" {
-			s, err := pipelines.Connect(ctx, m)
+			s, err := opening.Connect(ctx, m)
 			return served{s}, err
 		}
 		e, err := engine.Open(m.Dir, engine.Options{Backend: m.Backend, Format: chat.Options{ChatTemplate: m.ChatTemplate}})
@@ -62,22 +62,18 @@ func (m served) Tokenizer() *tokenizer.Tokenizer { return m.Format().Tokenizer()
 // StopIDs implements examine.Model.
 func (m served) StopIDs() []int32 { return m.Format().StopIDs() }
 
-// ScoreAll implements examine.Model: a request for each text, one after another; others' are in flight meanwhile, and
-// servers keep what they have read of a context.
+// ScoreAll implements examine.Model.
 func (m served) ScoreAll(ctx context.Context, contextIDs []int32, texts [][]int32) ([][]float32, error) {
-	out := make([][]float32, len(texts))
-	for i, text := range texts {
-		r, err := m.Score(ctx, serving.ScoreRequest{PromptIDs: contextIDs, TextIDs: text, Truncate: nothing})
-		if err != nil {
-			return nil, err
-		}
+	results, err := m.Model.ScoreAll(ctx, contextIDs, texts, nothing)
+	out := make([][]float32, len(results))
+	for i, r := range results {
 		out[i] = r.TokenLogProbs
 	}
-	return out, nil
+	return out, err
 }
 
-// Write implements examine.Model. The server is not told the stops: it writes on after them, which is cut off.
-func (m served) Write(ctx context.Context, contextIDs []int32, atMost int, _ []string) ([]int32, error) {
-	r, err := m.Generate(ctx, serving.GenerateRequest{PromptIDs: contextIDs, MaxTokens: atMost, Truncate: nothing})
+// Write implements examine.Model.
+func (m served) Write(ctx context.Context, contextIDs []int32, atMost int, stops []string) ([]int32, error) {
+	r, err := m.Generate(ctx, serving.GenerateRequest{PromptIDs: contextIDs, MaxTokens: atMost, Stop: stops, Truncate: nothing})
 	return r.IDs, err
 }

@@ -96,7 +96,7 @@ type Options struct {
 	KeepBest int
 	// KeepLast is the number of checkpoints kept, at least 1.
 	KeepLast int
-	// KeepEpochs keeps a model directory for each epoch under trainer/epochs.
+	// KeepEpochs keeps a model directory for each epoch, trainer/epochs/N.
 	KeepEpochs bool
 	// MaxBadSteps is how many steps with an infinite loss or gradient end the run.
 	MaxBadSteps int

@@ -139,7 +139,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("stage %v has loss_training %v", m["stage"], m["loss_training"])
 		}
 	}
-	for _, dir := range []string{o.model(), filepath.Join(o.epochs(), "epoch-3")} {
+	for _, dir := range []string{o.model(), filepath.Join(o.epochs(), "3")} {
 		c, err := decoder.ReadConfig(dir)
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/profuser/profuser/internal/dataset"
@@ -142,7 +143,7 @@ func (t *trainer) epoch(ctx context.Context, e epoch) error {
 		return err
 	}
 	if t.o.KeepEpochs {
-		dir := filepath.Join(t.o.epochs(), fmt.Sprintf("epoch-%d", e.number))
+		dir := filepath.Join(t.o.epochs(), strconv.Itoa(e.number))
 		if err := t.saveModel(dir); err != nil {
 			return err
 		}

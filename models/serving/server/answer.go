@@ -94,16 +94,25 @@ func (s *Server) text(a engine.GenerateResult) string {
 // readable is text for JSON.
 func readable(b []byte) string { return strings.ToValidUTF8(string(b), string(utf8.RuneError)) }
 
-// readPrompt is teacher forcing of a prompt: the first token has no log-probs.
-func (s *Server) readPrompt(ctx context.Context, ids []int32, k int) ([]place, error) {
-	if len(ids) == 0 {
-		return nil, nil
+// readPrompts is teacher forcing of a request's prompts: the first token of each has no log-probs.
+func (s *Server) readPrompts(ctx context.Context, prompts [][]int32, k int) (out [][]place, err error) {
+	var results []engine.ScoreResult
+	if e, ok := s.engine.(shared); ok && len(prompts) > 1 {
+		results, err = e.ReadAll(ctx, prompts, every(k))
+	} else {
+		results = make([]engine.ScoreResult, len(prompts))
+		for i := 0; i < len(prompts) && err == nil; i++ {
+			results[i], err = s.engine.Score(ctx, engine.ScoreRequest{PromptIDs: prompts[i][:1], TextIDs: prompts[i][1:], Truncate: every(k)})
+		}
 	}
-	r, err := s.engine.Score(ctx, engine.ScoreRequest{PromptIDs: ids[:1], TextIDs: ids[1:], Truncate: every(k)})
 	if err != nil {
 		return nil, err
 	}
-	return append([]place{{id: ids[0]}}, places(ids[1:], r.TokenLogProbs, r.TextRank, r.Dist, k)...), nil
+	for i, r := range results {
+		ids := prompts[i]
+		out = append(out, append([]place{{id: ids[0]}}, places(ids[1:], r.TokenLogProbs, r.TextRank, r.Dist, k)...))
+	}
+	return out, nil
 }
 
 // spelled is a token for people.

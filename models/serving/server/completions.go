@@ -45,11 +45,9 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 	if err != nil {
 		return err
 	}
-	openings := make([]opening, len(prompts))
-	for i, ids := range prompts {
-		if openings[i], err = s.opening(r.Context(), &q, ids, k); err != nil {
-			return err
-		}
+	openings, err := s.openings(r.Context(), &q, prompts, k)
+	if err != nil {
+		return err
 	}
 	if q.Stream {
 		return s.streamCompletion(w, r, &q, p, prompts, openings, k)
@@ -82,34 +80,41 @@ type opening struct {
 	fields map[string]any
 }
 
-func (s *Server) opening(ctx context.Context, q *request, ids []int32, k int) (o opening, err error) {
-	if len(ids) == 0 {
-		return o, wrong("prompt", "is empty, want at least one token")
+func (s *Server) openings(ctx context.Context, q *request, prompts [][]int32, k int) ([]opening, error) {
+	for _, ids := range prompts {
+		if len(ids) == 0 {
+			return nil, wrong("prompt", "is empty, want at least one token")
+		}
 	}
-	o.fields = map[string]any{}
-	var prompt []place
+	read := make([][]place, len(prompts))
 	if q.PromptLogProbs != nil || q.Echo && k >= 0 {
 		most := k
 		if q.PromptLogProbs != nil {
 			most = max(most, *q.PromptLogProbs)
 		}
-		if prompt, err = s.readPrompt(ctx, ids, max(0, most)); err != nil {
-			return o, err
+		var err error
+		if read, err = s.readPrompts(ctx, prompts, max(0, most)); err != nil {
+			return nil, err
 		}
 	}
-	if q.Echo {
-		o.text = s.engine.Format().Tokenizer().Decode(ids, false)
+	out := make([]opening, len(prompts))
+	for i, ids := range prompts {
+		o := opening{fields: map[string]any{}}
+		if q.Echo {
+			o.text = s.engine.Format().Tokenizer().Decode(ids, false)
+		}
+		if q.Echo && k >= 0 {
+			o.shown = limited(read[i], k)
+		}
+		if q.PromptLogProbs != nil {
+			o.fields["prompt_logprobs"] = s.byID(limited(read[i], *q.PromptLogProbs))
+		}
+		if q.TokenIDs {
+			o.fields["prompt_token_ids"] = ids
+		}
+		out[i] = o
 	}
-	if q.Echo && k >= 0 {
-		o.shown = limited(prompt, k)
-	}
-	if q.PromptLogProbs != nil {
-		o.fields["prompt_logprobs"] = s.byID(limited(prompt, *q.PromptLogProbs))
-	}
-	if q.TokenIDs {
-		o.fields["prompt_token_ids"] = ids
-	}
-	return o, nil
+	return out, nil
 }
 
 // completion is one choice.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/engine"
 )
@@ -27,6 +28,12 @@ type Engine interface {
 	Score(ctx context.Context, r engine.ScoreRequest) (engine.ScoreResult, error)
 	// Reward is a reward model's raw logit.
 	Reward(ctx context.Context, ids []int32) (float64, error)
+}
+
+// shared is an Engine that reads several texts with less work than one after the other: what they have in common at the start
+// only once.
+type shared interface {
+	ReadAll(ctx context.Context, lists [][]int32, truncate dist.Truncate) ([]engine.ScoreResult, error)
 }
 
 // Options of a server.

@@ -1,4 +1,4 @@
-package pipelines
+package opening
 
 import (
 	"context"
@@ -7,13 +7,10 @@ import (
 	"os"
 	"strings"
 
-	"github.com/profuser/profuser/fusion/verdict"
-	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/models/serving/transport"
-	"github.com/profuser/profuser/pipelines/wanted"
 	"github.com/profuser/profuser/schemas"
 	"github.com/profuser/profuser/transforms/crossentropy"
 	"github.com/profuser/profuser/transforms/generate"
@@ -31,7 +28,7 @@ type remote struct {
 type remoteWriter struct{ remote }
 
 func (m remoteWriter) Generate(ctx context.Context, r generate.Request) (generate.Answer, error) {
-	a, err := m.Model.Generate(ctx, serving.GenerateRequest(r))
+	a, err := m.Model.Generate(ctx, serving.GenerateRequest{PromptIDs: r.PromptIDs, MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP, Seed: r.Seed, Truncate: r.Truncate})
 	return generate.Answer{IDs: a.IDs, TokenLogProbs: a.TokenLogProbs, TextRank: a.TextRank, Dist: a.Dist}, err
 }
 
@@ -57,31 +54,6 @@ func (m remoteJudge) Reward(ctx context.Context, r reward.Request) (float64, err
 	return m.Model.Reward(ctx, serving.RewardRequest{Messages: r.Messages, Text: r.Text})
 }
 
-// served is the step's description of a model with an endpoint.
-func served(m config.Model) inflight.Model {
-	e := m.Endpoint
-	return inflight.Model{
-		Name: m.Name, Dir: m.Tokenizer, Concurrency: e.Concurrency * len(e.URLs),
-		ChatTemplate: auto(m.ChatTemplate), EndOfTurn: auto(m.EndOfTurn), BOS: auto(m.BOS),
-		Endpoint: inflight.Endpoint{
-			URLs: strings.Join(e.URLs, " "), Model: e.Model, Kind: e.Kind, Reward: e.Reward, Criteria: e.Criteria, Cache: e.Cache,
-			Concurrency: e.Concurrency, Timeout: e.Timeout, MaxWait: e.MaxWait, Attempts: e.Attempts, Context: int(m.Context),
-		},
-	}
-}
-
-// fewestFailures of a server do not end a step early: there is hardly anything left to save.
-const fewestFailures = 100
-
-// tolerating is the model for a step with at most records calls: a served one gives up when so many have failed that
-// the step must fail on its rejects, instead of rejecting all that is left.
-func tolerating(m inflight.Model, maxRejects float64, records int64) inflight.Model {
-	if m.Endpoint.URLs != "" {
-		m.Endpoint.MaxFailures = max(fewestFailures, int64(dataset.Budget(maxRejects, records)))
-	}
-	return m
-}
-
 // Connect opens a served model. The key comes from the environment of this process.
 func Connect(ctx context.Context, m inflight.Model) (*serving.Model, error) {
 	r, err := connect(ctx, m)
@@ -92,7 +64,7 @@ func Connect(ctx context.Context, m inflight.Model) (*serving.Model, error) {
 func connect(ctx context.Context, m inflight.Model) (r remote, err error) {
 	e := m.Endpoint
 	if m.Dir != "" {
-		if r.conversation, err = chat.Load(m.Dir, formatOptions(m)); err != nil {
+		if r.conversation, err = chat.Load(m.Dir, FormatOptions(m)); err != nil {
 			return r, err
 		}
 	}
@@ -108,35 +80,6 @@ func connect(ctx context.Context, m inflight.Model) (r remote, err error) {
 		},
 	})
 	return r, err
-}
-
-// checkServed asks a model's server for everything that the run will, once and small, and takes the digest of what
-// decides its answers as far as that is known here: the tokenizer's files and the names.
-func (r *Run) checkServed(ctx context.Context, m inflight.Model, need serving.Need) (err error) {
-	s, err := connect(ctx, m)
-	if err != nil {
-		return fmt.Errorf("model %s: %w", m.Name, err)
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := s.Check(ctx, need); err != nil {
-		return err
-	}
-	found := checkedModel{context: s.Context()}
-	parts := []string{"", m.Endpoint.Model, m.Endpoint.Kind}
-	if m.Dir != "" {
-		if parts[0], err = wanted.DigestModel(m.Dir); err != nil {
-			return fmt.Errorf("model %s: %w", m.Name, err)
-		}
-		found.Fingerprint, found.Template = s.Format().Tokenizer().Fingerprint(), s.Format().Digest()
-	}
-	if need.Reward && serving.RewardAPI(m.Endpoint.Reward) == serving.Judge {
-		for _, message := range verdict.ScoreQuestion(m.Endpoint.Criteria, nil, "") {
-			parts = append(parts, message.Content)
-		}
-	}
-	found.Digest = strings.Join(parts, "\x1f")
-	r.checked[m.Name] = found
-	return nil
 }
 
 // openCache opens the response cache at a local folder or bucket; nil for "".
