@@ -328,7 +328,7 @@ func TestBeforeTraining(t *testing.T) {
 	}
 	html := r.read("report.html")
 	contains(t, "page", html,
-		[]string{"Training has not run yet", "win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "<title>judge-a and judge-b: 0.0 %</title>", "<title>judge-b and oracle: 100.0 %</title>", "<title>judge-b, right: 1.00</title>", "<title>judge-a, right: 0.00</title>", "likelihood kept", "bytes on disk"},
+		[]string{"Training has not run yet", "win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "<title>judge-a and judge-b: 0.0 %</title>", "<title>judge-b and oracle: 100.0 %</title>", "<title>judge-b, right: 1.00</title>", "<title>judge-a, right: 0.00</title>", "likelihood-kept", "bytes on disk"},
 		[]string{"no fusion dataset yet", "<b>7</b>", "NaN", "http://", "https://", "<script src", "<link", "@import", "url(h", "ZgotmplZ"})
 	if n := strings.Count(html, "<details") - strings.Count(html, `<details class="numbers"`); n != len(r.prompts) {
 		t.Errorf("%d examples, want %d", n, len(r.prompts))
@@ -426,6 +426,16 @@ func TestOtherRuns(t *testing.T) {
 	}
 }
 
+// TestOneEpoch: scores of the target alone make no figure 4, which is said.
+func TestOneEpoch(t *testing.T) {
+	r := newRun(t)
+	r.file(rewardsFile, `{"rows":[{"epoch":0,"responses":4,"mean":1,"sd":1}]}`)
+	if err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "page", r.read("report.html"), []string{"Figure 4 is missing: evaluation/rewards.json has scores of one epoch"}, []string{`id="figure-4"`})
+}
+
 // TestStagesOfEpochs: a stage begins at the end of the epoch before its first one.
 func TestStagesOfEpochs(t *testing.T) {
 	f := rewardCurves([]scores.Run{{Epochs: []scores.Epoch{{Epoch: 0}, {Epoch: 1, Stage: "inference"}, {Epoch: 2, Stage: "training"}, {Epoch: 4, Stage: "training"}}}})
@@ -468,9 +478,9 @@ func TestLengths(t *testing.T) {
 
 func TestDamagedRewards(t *testing.T) {
 	r := newRun(t)
-	r.file(rewardsFile, `{"rows":[{"epoch":0}]}`)
+	r.file(rewardsFile, `{"rows":[{"epoch":0,"responses":-1}]}`)
 	err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "evaluation/rewards.json, row 1: responses is 0") {
+	if err == nil || !strings.Contains(err.Error(), "evaluation/rewards.json, row 1: responses is -1") {
 		t.Errorf("want the file and row named, got %v", err)
 	}
 }
