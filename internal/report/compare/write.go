@@ -22,11 +22,16 @@ import (
 var pageText string
 
 var page = template.Must(template.New("compare").Funcs(template.FuncMap{
-	"css":     draw.CSS,
-	"figure":  func(f draw.Figure) template.HTML { return f.HTML("") },
-	"p":       shown,
-	"share":   func(x *float64) string { return optional(x, "%.3f") },
-	"measure": func(m Mark) string { return measures[m.Measure] },
+	"css":    draw.CSS,
+	"figure": func(f draw.Figure) template.HTML { return f.HTML("") },
+	"p":      shown,
+	"share":  func(x *float64) string { return optional(x, "%.3f") },
+	"measure": func(m Mark) string {
+		if m.Skill == "all" {
+			return measures[m.Measure]
+		}
+		return m.Skill
+	},
 	"measured": func(m Mark, x float64) string {
 		if m.Measure == "accuracy" {
 			return fmt.Sprintf("%.3f", x)
@@ -53,7 +58,34 @@ var measures = map[string]string{"accuracy": "accuracy", "nats_per_byte": "nats/
 type view struct {
 	Comparison
 	Curves []draw.Figure
-	Tests  int // p-values on the page
+	// Models are those whose results differ on some item, Unchanged the others.
+	Models    []modelMarks
+	Unchanged []string
+	Tests     int // p-values on the page
+}
+
+// modelMarks are one model's.
+type modelMarks struct {
+	Name  string
+	Marks []Mark
+}
+
+// byModel cuts the marks, which stand by model.
+func (v *view) byModel() {
+	for first := 0; first < len(v.Marks); {
+		one := modelMarks{Name: v.Marks[first].Model}
+		differs := false
+		for ; first < len(v.Marks) && v.Marks[first].Model == one.Name; first++ {
+			m := v.Marks[first]
+			one.Marks = append(one.Marks, m)
+			differs = differs || m.MoreHere+m.MoreThere > 0
+		}
+		if !differs {
+			v.Unchanged = append(v.Unchanged, one.Name)
+			continue
+		}
+		v.Models, v.Tests = append(v.Models, one), v.Tests+len(one.Marks)
+	}
 }
 
 // Write compares two runs and writes report-compare.html and report-compare.json into the first one's folder, then the main
@@ -68,7 +100,8 @@ func Write(ctx context.Context, here, there Run, w io.Writer) error {
 		return err
 	}
 	c := compared(a, b)
-	v := view{Comparison: c, Curves: curves(a, b), Tests: len(c.Marks)}
+	v := view{Comparison: c, Curves: curves(a, b)}
+	v.byModel()
 	var html bytes.Buffer
 	if err := page.Execute(&html, v); err != nil {
 		return fmt.Errorf("drawing report-compare.html: %w", err)
