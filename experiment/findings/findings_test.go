@@ -50,13 +50,16 @@ func TestSpread(t *testing.T) {
 	})
 }
 
-func TestVerdict(t *testing.T) {
+func TestDifference(t *testing.T) {
 	for want, s := range map[string]Spread{
-		"higher": {0.1, 0.01, 3}, "lower": {-0.1, 0.01, 3}, "open": {0.1, 0.1, 3}, "one seed": {0.1, math.NaN(), 1}, "missing": {math.NaN(), math.NaN(), 0},
+		"**+10.0 ± 2.5**": {0.1, 0.01, 3}, "**-10.0 ± 2.5**": {-0.1, 0.01, 3}, "+10.0 ± 24.8": {0.1, 0.1, 3}, "+10.0": {0.1, math.NaN(), 1}, "missing": {math.NaN(), math.NaN(), 0},
 	} {
-		if got := Verdict(s); got != want {
+		if got := average.difference(s); got != want {
 			t.Errorf("%+v is %s, want %s", s, got, want)
 		}
+	}
+	if got := natsPerByte.difference(Spread{-0.1, 0.01, 3}); got != "**-0.100 ± 0.025**" {
+		t.Errorf("nats a byte: %s", got)
 	}
 }
 

@@ -169,14 +169,14 @@ func answers(say sayer, d design.Design, results map[string][]*trial.Result) {
 	if len(d.Questions) == 0 {
 		return
 	}
-	say("## Questions\n\nDifferences in points, first row minus second, paired by seed, with 95 %% intervals of Student's t over seeds (few: they are wide).")
-	say("An answer is open where the interval contains 0. The interval covers prompts and order of training, not the choice of items.\n")
-	say("| question | first | second | six sets | | free answers | |\n|---|---|---|---|---|---|---|")
+	say("## Questions\n\nDifferences, first row minus second, paired by seed, with 95 %% intervals of Student's t over seeds (few: they are wide); **bold**")
+	say("where the interval leaves out 0, open elsewhere. It covers prompts and order of training, not the choice of items. Shares are in")
+	say("points; fewer nats a byte on the references are better.\n")
+	say("| question | first | second | six sets | free answers | nats a byte | reward |\n|---|---|---|---|---|---|---|")
 	for _, q := range d.Questions {
 		cells := []string{q.Text, q.Row, q.Against}
-		for _, c := range []column{average, free} {
-			s := spread(differences(c.of(results[q.Row]), c.of(results[q.Against])))
-			cells = append(cells, difference(s), Verdict(s))
+		for _, c := range []column{average, free, natsPerByte, reward} {
+			cells = append(cells, c.difference(spread(differences(c.of(results[q.Row]), c.of(results[q.Against])))))
 		}
 		say("| %s |", strings.Join(cells, " | "))
 	}
@@ -195,28 +195,22 @@ func differences(a, b []float64) (out []float64) {
 	return out
 }
 
-func difference(s Spread) string {
-	switch {
-	case s.N == 0:
-		return "missing"
-	case math.IsNaN(s.Interval()):
-		return fmt.Sprintf("%+.1f", 100*s.Mean)
+// difference is a mean difference and its interval, bold where that decides.
+func (c column) difference(s Spread) string {
+	format, scale := "%+.1f", 100.0
+	if c.format != "" {
+		format, scale = "%+"+c.format[1:], 1
 	}
-	return fmt.Sprintf("%+.1f ± %.1f", 100*s.Mean, 100*s.Interval())
-}
-
-// Verdict says what an interval decides: higher, lower, equal or open.
-func Verdict(s Spread) string {
 	i := s.Interval()
 	switch {
 	case s.N == 0:
 		return "missing"
 	case math.IsNaN(i):
-		return "one seed"
-	case s.Mean-i > 0:
-		return "higher"
-	case s.Mean+i < 0:
-		return "lower"
+		return fmt.Sprintf(format, scale*s.Mean)
 	}
-	return "open"
+	text := fmt.Sprintf(format+" ± ", scale*s.Mean) + strings.TrimPrefix(fmt.Sprintf(format, scale*i), "+")
+	if math.Abs(s.Mean) > i {
+		text = "**" + text + "**"
+	}
+	return text
 }
