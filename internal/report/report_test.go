@@ -344,6 +344,7 @@ func TestWholeRun(t *testing.T) {
 	r.trained()
 	r.file(rewardsFile, rewarded)
 	r.file("steps/train.json", `{"step":"train","seconds":2,"peak_bytes":3000000,"rows":5}`)
+	r.file("steps/aligned-by-hand.json", `{"step":"aligned-by-hand","seconds":3,"peak_bytes":1,"rows":1}`)
 	r.file("steps/ingest.json", `{"step":"ingest","seconds":1,"peak_bytes":2000,"rows":4}`)
 	c := configured(t)
 	var out strings.Builder
@@ -359,7 +360,7 @@ func TestWholeRun(t *testing.T) {
 			{"target", "target", 0.5, 0.5, map[string]float64{"arithmetic": 1, "facts": 0}},
 			{"sage", "source", 0.25, 0.75, map[string]float64{"arithmetic": 1, "facts": 0.5}},
 			{"fused", "fused", 0.125, 1, map[string]float64{"arithmetic": 1, "facts": 1}},
-		}, Steps: []StepSummary{{"ingest", 1, 2000, 4}, {"train", 2, 3000000, 5}},
+		}, Steps: []StepSummary{{"ingest", 1, 2000, 4}, {"train", 2, 3000000, 5}, {"aligned-by-hand", 3, 1, 1}},
 		Won:      map[string]map[string]int{"inference": {"sage": 2, "target": 1}, "training": {"sage": 3}},
 		WinRates: map[string]map[string]float64{"inference": {"sage": 0.5}, "training": {"sage": 0}},
 		Methods: map[string]float64{
