@@ -123,7 +123,11 @@ func Write(ctx context.Context, here, there Run, w io.Writer) error {
 
 // print writes what most readers ask first.
 func (c Comparison) print(store dataset.Store, w io.Writer) error {
-	fmt.Fprintf(w, "\n%s against %s: %d keys differ", c.Here, c.There, len(c.Settings))
+	keys := "keys differ"
+	if len(c.Settings) == 1 {
+		keys = "key differs"
+	}
+	fmt.Fprintf(w, "\n%s against %s: %d %s", c.Here, c.There, len(c.Settings), keys)
 	for _, g := range c.Agreements {
 		fmt.Fprintf(w, "; %s mode: the same winner on %d of %d prompts", g.Mode, g.Same, g.Prompts)
 	}
