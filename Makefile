@@ -156,6 +156,9 @@ compare-plan: build ## profuser plan, by a probe of PROBE prompts, beside what o
 readme: ## the demo's life of a prompt, table and times into README.md
 	go run ./internal/report/readme -run out/demo -readme README.md
 
+experiment: build ## the paper's comparison on the demo's world, into docs/experiment.md: two hours on two cores; QUICK=1: ten minutes
+	go run ./experiment $(if $(QUICK),-quick -out out/experiment-quick -document out/experiment-quick/experiment.md)
+
 real-prompts: build ## 200 GSM8K problems, real tokenizers, random models (needs ../shared)
 	go run ./data/real -dir out/real
 	bin/profuser run out/real/fusion.yaml

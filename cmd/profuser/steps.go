@@ -15,6 +15,7 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/internal/report"
+	"github.com/profuser/profuser/internal/report/scores"
 	"github.com/profuser/profuser/pipelines"
 	"github.com/profuser/profuser/pipelines/changes"
 	"github.com/profuser/profuser/pipelines/worker"
@@ -300,15 +301,55 @@ func confirmed(in *os.File, out io.Writer) (bool, error) {
 
 // newReport writes the report.
 func newReport() *cobra.Command {
-	return command("report", "Write report.html and summary.json, and print the final table",
-		"Read everything under the out folder and write report.html (self-contained), summary.json and life-of-a-prompt.md there.\nWorks before training too: the report says what is missing.",
+	var rewards []string
+	var methods string
+	c := command("report", "Write report.html, its figures and summary.json, and print the final table",
+		"Read everything under the out folder and write report.html (self-contained), report/ (every figure as SVG and CSV), summary.json\nand life-of-a-prompt.md there. Works before training too: the report says what is missing.",
 		func(ctx context.Context, c *config.Config, out io.Writer) error {
 			store, err := dataset.OpenStore(ctx, c.Out)
 			if err != nil {
 				return err
 			}
-			return report.Write(ctx, c, store, out)
+			o, err := reportOptions(rewards, methods)
+			if err != nil {
+				return err
+			}
+			return report.Write(ctx, c, store, o, out)
 		})
+	c.Flags().StringArrayVar(&rewards, "rewards", nil, "NAME=FILE: draw another run's evaluation/rewards.json in figure 4, under that name; may be repeated")
+	c.Flags().StringVar(&methods, "methods", "", "CSV `FILE` with the columns method, score and sd: benchmark scores of models trained with each advantage method, for figure 3")
+	return c
+}
+
+// reportOptions reads the files that a report's flags name.
+func reportOptions(rewards []string, methods string) (o report.Options, err error) {
+	for _, r := range rewards {
+		name, file, ok := strings.Cut(r, "=")
+		if !ok || name == "" {
+			return o, fmt.Errorf("--rewards %s: want NAME=FILE", r)
+		}
+		epochs, err := readFile(file, scores.Epochs)
+		if err != nil {
+			return o, fmt.Errorf("--rewards %s: %w", r, err)
+		}
+		o.Runs = append(o.Runs, scores.Run{Name: name, Epochs: epochs})
+	}
+	if methods != "" {
+		if o.Methods, err = readFile(methods, scores.Methods); err != nil {
+			return o, fmt.Errorf("--methods: %w", err)
+		}
+	}
+	return o, nil
+}
+
+// readFile parses a file.
+func readFile[T any](name string, parse func(r io.Reader, file string) ([]T, error)) ([]T, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return parse(f, name)
 }
 
 // newInit writes a first configuration.

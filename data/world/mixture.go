@@ -55,26 +55,28 @@ func (m Mixture) Knows(i Item) bool {
 	return true
 }
 
-// Conversation draws one training example: a prompt and the answer to learn. What the model is not to know is never
-// asked, but for misconceptions, where it learns the popular error.
+// Conversation draws one training example: a prompt and the answer to learn.
 func (m Mixture) Conversation(r *rand.Rand) (prompt, answer string) {
+	i, known := m.Item(r)
+	own, full := i.Own, i.Reference
+	if !known {
+		own, full = i.WrongOwn, i.WrongReference
+	}
+	if r.Float64() < m.Fuller {
+		own = full
+	}
+	return i.Prompt, own
+}
+
+// Item draws one item to learn. What the model is not to know is never asked, but for misconceptions: where known is
+// false, it learns the popular error.
+func (m Mixture) Item(r *rand.Rand) (i Item, known bool) {
 	skill := m.skill(r)
 	for {
 		i := draw[skill](r)
-		if i.HeldOut() {
-			continue
+		if known := m.Knows(i); !i.HeldOut() && (known || skill == Misconceptions) {
+			return i, known
 		}
-		own, full := i.Own, i.Reference
-		if !m.Knows(i) {
-			if skill != Misconceptions {
-				continue
-			}
-			own, full = i.WrongOwn, i.WrongReference
-		}
-		if r.Float64() < m.Fuller {
-			own = full
-		}
-		return i.Prompt, own
 	}
 }
 

@@ -86,6 +86,23 @@ func Items(r *rand.Rand, n int, heldOut bool) []Item {
 	return out
 }
 
+// Select draws n different items of a skill that are accepted; same items are those of one key. The error says how many
+// there are when a hundred thousand draws in a row bring no other one.
+func Select(r *rand.Rand, skill string, n int, accept func(Item) bool, key func(Item) string) ([]Item, error) {
+	seen := map[string]bool{}
+	var out []Item
+	for missed := 0; len(out) < n; missed++ {
+		if missed > 100_000 {
+			return nil, fmt.Errorf("the world has about %d items of %s of this kind, %d are asked for", len(out), skill, n)
+		}
+		if i := draw[skill](r); accept(i) && !seen[key(i)] {
+			seen[key(i)] = true
+			out, missed = append(out, i), 0
+		}
+	}
+	return out, nil
+}
+
 // number is a stable hash of strings.
 func number(parts ...string) uint64 {
 	h := sha256.Sum256([]byte(strings.Join(parts, "\x1f")))

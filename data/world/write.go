@@ -41,8 +41,8 @@ func Committed(seed int64) (map[string][]byte, error) {
 	out := map[string][]byte{}
 	prompts := Items(Random(seed, "prompts"), promptsPerSkill, false)
 	heldOut := Items(Random(seed, "held out"), heldOutPerSkill, true)
-	out["prompts.jsonl"] = rows("p", prompts)
-	out["heldout.jsonl"] = rows("h", heldOut)
+	out["prompts.jsonl"] = Prompts("p", prompts, Full)
+	out["heldout.jsonl"] = Prompts("h", heldOut, Full)
 	texts := corpus(seed)
 	for name, tokenizer := range map[string]map[string]any{"llama": llamaTokenizer(texts), "mpt": byteLevelTokenizer(texts)} {
 		j, err := json.MarshalIndent(tokenizer, "", " ")
@@ -81,10 +81,14 @@ func corpus(seed int64) []string {
 	return out
 }
 
-func rows(prefix string, items []Item) []byte {
+// Full is an item's reference, in the fuller style.
+func Full(i Item) string { return i.Reference }
+
+// Prompts are items as prompt files have them, with ids that begin with prefix, and with what reference says of each.
+func Prompts(prefix string, items []Item, reference func(Item) string) []byte {
 	var out [][]byte
 	for k, i := range items {
-		out = append(out, lines(row{fmt.Sprintf("%s%04d", prefix, k+1), []message{{"user", i.Prompt}}, i.Reference, i.Tags(), i.Answer, i.Candidates}))
+		out = append(out, lines(row{fmt.Sprintf("%s%04d", prefix, k+1), []message{{"user", i.Prompt}}, reference(i), i.Tags(), i.Answer, i.Candidates}))
 	}
 	return bytes.Join(out, nil)
 }

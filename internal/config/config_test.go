@@ -68,6 +68,7 @@ func TestDefaults(t *testing.T) {
 		Evaluate: Evaluate{MaxNewTokens: 64, MaxRejects: 0.01},
 		Runner:   Runner{Name: "prism", Environment: "auto", RetryWait: 10 * time.Second, Stall: 24 * time.Hour},
 		Plan:     Plan{Sample: 1000, ResponseTokens: 250, Entries: 13.6, EntryBytes: 2.7, TokenLatency: 25 * time.Millisecond, RequestLatency: 250 * time.Millisecond, TokensWritten: 2500, TokensRead: 15000, Currency: "USD", Models: []PlanModel{}},
+		Report:   Report{BrowserPrompts: 10000, BrowserTokens: 1000},
 		dir:      "dir",
 	}
 	for _, name := range []string{"t", "s", "j"} {

@@ -48,6 +48,8 @@ type Config struct {
 	Runner Runner `yaml:"runner"`
 	// What profuser plan assumes where nothing was measured. No dataset depends on it.
 	Plan Plan `yaml:"plan"`
+	// What the report shows. No dataset depends on it.
+	Report Report `yaml:"report"`
 
 	dir string // of the configuration file
 }
@@ -332,6 +334,14 @@ type PlanModel struct {
 	PromptPrice float64 `yaml:"prompt_price" default:"0" allow:"[0, inf)"`
 	// Price of a million tokens written.
 	ResponsePrice float64 `yaml:"response_price" default:"0" allow:"[0, inf)"`
+}
+
+// Report is the section of the same name.
+type Report struct {
+	// Prompts that can be looked through in report.html, those with the smallest ids (which are hashes) of larger runs; 0 leaves the browser out.
+	BrowserPrompts int `yaml:"browser_prompts" default:"10000" allow:"[0, 1000000]"`
+	// Prompts whose aligned tokens are in the page too, again those with the smallest ids. Tokens take most of the page's size (docs/report-browser.md).
+	BrowserTokens int `yaml:"browser_tokens" default:"1000" allow:"[0, 1000000]"`
 }
 
 // For is the section with the numbers of one model.

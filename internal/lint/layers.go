@@ -27,6 +27,7 @@ var mayImport = []struct {
 	{"trainer", []string{"schemas", "fusion", "models", "internal/dataset", "internal/config", "trainer"}},
 	{"cmd/profuser-trainer", []string{"trainer", "internal/config", "internal/dataset", "models", "schemas"}},
 	{"cmd/profuser", []string{"pipelines", "transforms", "internal/config", "internal/report", "internal/inspect", "internal/export", "internal/dataset", "models", "fusion", "schemas"}},
+	{"experiment", []string{"schemas", "fusion", "data", "internal/dataset", "internal/config", "experiment"}},
 	{"data", []string{"schemas", "fusion", "models", "data", "internal/dataset"}},
 }
 

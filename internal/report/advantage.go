@@ -2,16 +2,16 @@ package report
 
 import (
 	"fmt"
-	"html/template"
 	"math"
 
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/fusion/benchmark"
+	"github.com/profuser/profuser/internal/report/draw"
 	"github.com/profuser/profuser/schemas"
 )
 
 // modeColours are the two modes' series, training mode first.
-var modeColours = numbered(3, "training mode", "inference mode")
+var modeColours = draw.Numbered(trainingColour, "training mode", "inference mode")
 
 // responses are the answers to a prompt with what is known of their worth, of the models that compete or of all, those
 // that a filter drops left out.
@@ -67,12 +67,12 @@ func (l *loaded) table() *advantage.Table {
 	return t
 }
 
-// winRates draws the target's win rate against each source in both modes (figure 1, left, of the paper).
-func (l *loaded) winRates(t *advantage.Table) template.HTML {
-	var groups []bar
+// winRates draws the target's win rate against each source in both modes (figure 1, left).
+func (l *loaded) winRates(t *advantage.Table) draw.Figure {
+	var groups []draw.Group
 	for _, source := range l.config.Sources {
-		g := bar{Label: clip(source, 16)}
-		for _, mode := range []string{schemas.ModeTraining, schemas.ModeInference} {
+		g := draw.Group{Label: source}
+		for _, mode := range modeOrder {
 			v := math.NaN()
 			if r := t.Against[mode][source]; r != nil {
 				v = r.Share()
@@ -81,15 +81,16 @@ func (l *loaded) winRates(t *advantage.Table) template.HTML {
 		}
 		groups = append(groups, g)
 	}
-	return bars("Win rate of "+l.config.Target.Model+" against each source (the line is one half)", groups, modeColours, 1, "%.2f", 0.5)
+	return draw.Bars{Title: "Figure 1 of the paper, left: win rate of " + l.config.Target.Model + " against each source, by mode", Of: "source", Groups: groups, Series: modeColours, Top: 1, Format: "%.2f", Mark: 0.5}.
+		Draw().Named("figure-1-left", winRateNote(t.Agree.Share()))
 }
 
 // shares draws the share of prompts that each competitor wins in both modes.
-func (l *loaded) shares(t *advantage.Table) template.HTML {
-	var groups []bar
+func (l *loaded) shares(t *advantage.Table) draw.Figure {
+	var groups []draw.Group
 	for _, name := range l.config.Competitors() {
-		g := bar{Label: clip(name, 16)}
-		for _, mode := range []string{schemas.ModeTraining, schemas.ModeInference} {
+		g := draw.Group{Label: name}
+		for _, mode := range modeOrder {
 			total := 0
 			for _, n := range t.Won[mode] {
 				total += n
@@ -98,7 +99,8 @@ func (l *loaded) shares(t *advantage.Table) template.HTML {
 		}
 		groups = append(groups, g)
 	}
-	return bars("Share of the prompts won", groups, modeColours, 1, "%.2f", 0)
+	return draw.Bars{Title: "Prompts won: share of each competitor", Of: "model", Groups: groups, Series: modeColours, Top: 1, Format: "%.2f"}.
+		Draw().Named("prompts-won", "Training mode: the lowest nats per byte of the reference wins. Inference mode: "+advantageRule(l.config.Advantage.Inference.Method))
 }
 
 // opinion is somebody who prefers responses: a reward model, a method, the other mode.
@@ -171,7 +173,7 @@ func (l *loaded) statistics() []*advantage.Stats {
 }
 
 // agreements draws how often each two opinions have the same favourite.
-func (l *loaded) agreements() (*advantage.Agreements, template.HTML) {
+func (l *loaded) agreements() (*advantage.Agreements, draw.Figure) {
 	all := l.opinions()
 	var names []string
 	for _, o := range all {
@@ -197,13 +199,14 @@ func (l *loaded) agreements() (*advantage.Agreements, template.HTML) {
 			values[i] = append(values[i], r.Share())
 		}
 	}
-	return a, matrix("Prompts on which two opinions have the same favourite, %", names, values)
+	return a, draw.Matrix{Title: "Agreement: prompts on which two opinions have the same favourite, %", Of: "opinion", Names: names, Values: values}.
+		Draw().Named("agreement", "The favourite is the response that a reward model or a method would let win; min_ce is the own response of who wins in training mode; the oracle's favourites are all responses with the right final answer. Prompts on which one of the two has none do not count.")
 }
 
 // methodQuality draws how often the response that each method picks is right, on the prompts with a final answer
 // (figure 3 of the paper): the methods, what taking always one source (its first answer) gives, and the oracle, which is
 // the most that picking can reach.
-func (l *loaded) methodQuality() (map[string]advantage.Rate, template.HTML) {
+func (l *loaded) methodQuality() (map[string]advantage.Rate, draw.Figure) {
 	all := l.opinions()
 	for _, name := range l.config.Competitors() {
 		all = append(all, opinion{"only " + name, func(_ schemas.Prompt, r []advantage.Response) []int {
@@ -226,20 +229,21 @@ func (l *loaded) methodQuality() (map[string]advantage.Rate, template.HTML) {
 		}
 	}
 	if len(rates) == 0 {
-		return nil, ""
+		return nil, draw.Figure{}
 	}
-	var groups []bar
+	var groups []draw.Group
 	for _, o := range all {
-		groups = append(groups, bar{Label: clip(o.name, 16), Values: []float64{rates[o.name].Share()}})
+		groups = append(groups, draw.Group{Label: o.name, Values: []float64{rates[o.name].Share()}})
 	}
-	title := fmt.Sprintf("Share of right answers among those that a method picks (%d prompts with a final answer)", rates[advantage.Oracle].N)
-	return rates, bars(title, groups, numbered(0, "right"), 1, "%.2f", 0)
+	return rates, draw.Bars{Title: "Figure 3 of the paper: quality of each advantage method", Of: "method", Groups: groups, Series: draw.Numbered(0, "right"), Top: 1, Format: "%.2f"}.
+		Draw().Named("figure-3", fmt.Sprintf("Share of right final answers among the responses that a method picks, on %d prompts with a final answer. oracle: the most that picking can reach; random and each model alone (only …): what picking must beat. "+
+		"Benchmark scores of models trained with each method, which need a training each, can be given with --methods.", rates[advantage.Oracle].N))
 }
 
-// modesAgree says how often the two modes have the same winner.
-func (l *loaded) modesAgree(t *advantage.Table) []string {
-	if t.Agree.N == 0 {
-		return nil
+// advantageRule says how an inference-mode method lets one win.
+func advantageRule(method string) string {
+	if method == advantage.Vote || method == "" {
+		return "each reward model votes for the response that it scores highest."
 	}
-	return []string{fmt.Sprintf("both modes have the same winner on %.0f %% of %d prompts", 100*t.Agree.Share(), t.Agree.N)}
+	return "by the method " + method + "."
 }

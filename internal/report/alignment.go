@@ -1,26 +1,23 @@
 package report
 
 import (
-	"html/template"
 	"math"
-	"strings"
 
 	"github.com/profuser/profuser/fusion/dist"
+	"github.com/profuser/profuser/internal/report/draw"
+	"github.com/profuser/profuser/internal/report/tokens"
 	"github.com/profuser/profuser/schemas"
 )
 
 // statusColours are the position statuses in the order of charts, with the classes that the rulers have too.
-var statusColours = legend{Names: []string{"exact", "boundary", "inner", "one-hot", "none"}, Classes: []string{"s1", "s2", "s3", "s4", "s0"}}
-
-// statusNames are the schema's position statuses.
-var statusNames = []string{"none", "exact", "boundary", "inner", "one-hot"}
+var statusColours = draw.Series{Names: []string{"exact", "boundary", "inner", "one-hot", "none"}, Classes: []string{"s1", "s2", "s3", "s4", "s0"}}
 
 // statuses draws the shares of position statuses by mode and pair of source and target.
-func (l *loaded) statuses() template.HTML {
-	var groups []bar
+func (l *loaded) statuses() draw.Figure {
+	var groups []draw.Group
 	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
 		for _, name := range append(l.config.Competitors(), schemas.MixedSource) {
-			count := make([]float64, len(statusNames))
+			count := make([]float64, len(tokens.StatusNames))
 			var n float64
 			for _, x := range l.fusion[mode] {
 				if x.Source != name {
@@ -38,10 +35,11 @@ func (l *loaded) statuses() template.HTML {
 				count[k] /= n
 			}
 			count = []float64{count[schemas.StatusExact], count[schemas.StatusBoundary], count[schemas.StatusInner], count[schemas.StatusOneHot], count[schemas.StatusNone]}
-			groups = append(groups, bar{Label: clip(name, 12) + ", " + mode[:5] + ".", Values: count})
+			groups = append(groups, draw.Group{Label: name + ", " + mode, Values: count})
 		}
 	}
-	return stacked("How the distributions of each source came to the positions of "+l.config.Target.Model+", share", groups, statusColours)
+	return draw.Stacked{Title: "Positions: how the distributions of each source came to the tokens of " + l.config.Target.Model, Of: "source, mode", Groups: groups, Series: statusColours}.
+		Draw("alignment-status", "Share of the target's tokens. exact: the source's and the target's token cover the same bytes; boundary: they start together; inner: the target's token starts inside a source's; none: the teacher's opinion is not known there, the position has no weight; one-hot: the text's token alone (comparison modes).")
 }
 
 // kept is what alignment has kept of a source's opinion of its texts.
@@ -111,14 +109,15 @@ func (l *loaded) alignments() []Alignment {
 }
 
 // likelihood draws what alignment has kept.
-func likelihood(alignments []Alignment) template.HTML {
-	var groups []bar
+func likelihood(alignments []Alignment) draw.Figure {
+	var groups []draw.Group
 	top := 1.05
 	for _, a := range alignments {
-		groups = append(groups, bar{Label: clip(a.Source, 12) + ", " + a.Mode[:5] + ".", Values: []float64{a.LikelihoodKept, a.MassStored}})
+		groups = append(groups, draw.Group{Label: a.Source + ", " + a.Mode, Values: []float64{a.LikelihoodKept, a.MassStored}})
 		top = max(top, a.LikelihoodKept)
 	}
-	return bars("Kept of the source's log-likelihood of its texts, and probability mass stored at a position", groups, numbered(0, "log-likelihood kept", "mass stored"), top, "%.3f", 1)
+	return draw.Bars{Title: "Likelihood: what alignment keeps of it", Of: "source, mode", Groups: groups, Series: draw.Numbered(0, "likelihood kept", "mass stored"), Top: top, Format: "%.3f", Mark: 1}.
+		Draw().Named("likelihood-kept", "likelihood kept: log-likelihood of the texts by the aligned distributions over that by the source's own; mass stored: mean probability of the stored entries at a position. Dashed: all.")
 }
 
 // Storage is what summary.json says of the distributions of a dataset.
@@ -147,24 +146,13 @@ func (l *loaded) stored(name string, size int64, each func(yield func(d dist.Spa
 }
 
 // bytesPerPosition draws it.
-func bytesPerPosition(all []Storage) template.HTML {
-	var groups []bar
+func bytesPerPosition(all []Storage) draw.Figure {
+	var groups []draw.Group
 	top := 1.0
 	for _, s := range all {
-		groups = append(groups, bar{Label: shortName(s.Dataset), Values: []float64{s.BytesPerPosition, s.BytesPerEntry}})
+		groups = append(groups, draw.Group{Label: s.Dataset, Values: []float64{s.BytesPerPosition, s.BytesPerEntry}})
 		top = max(top, s.BytesPerPosition)
 	}
-	return bars("Bytes on disk, all in, for each position and for each stored entry", groups, numbered(0, "a position", "an entry"), top, "%.1f", 0)
-}
-
-// shortName is a dataset's name as a chart has room for it.
-func shortName(name string) string {
-	folder, of, _ := strings.Cut(name, "/")
-	switch folder {
-	case "generations":
-		return clip(of, 9) + ", answers"
-	case "crossentropy":
-		return clip(of, 8) + ", readings"
-	}
-	return folder + ", " + clip(of, 9)
+	return draw.Bars{Title: "Storage: bytes on disk for each position and each stored entry", Of: "dataset", Groups: groups, Series: draw.Numbered(0, "a position", "an entry"), Top: top, Format: "%.1f"}.
+		Draw().Named("storage", "Size of the dataset's files, texts and all, over the positions and the entries of its distributions.")
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/profuser/profuser/internal/report/tokens"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
 )
@@ -28,7 +29,7 @@ type responseRow struct {
 // modeRow is one mode's winner with the aligned tokens.
 type modeRow struct {
 	Mode, Source, Margin string
-	Rulers               []ruler
+	Rulers               []tokens.Ruler
 }
 
 // winners gives the selections by prompt and mode.
@@ -143,7 +144,7 @@ func (l *loaded) mode(id, mode string, s schemas.Selection) (modeRow, bool) {
 			d = l.readings[x.Source][id].TokenDistributions
 		}
 		if source, target := l.formats[x.Source], l.formats[l.config.Target.Model]; source != nil && target != nil {
-			row.Rulers = rulers(x, d, source, target)
+			row.Rulers = tokens.Pair(x, d, source, target)
 		}
 		return row, true
 	}

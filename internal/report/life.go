@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/profuser/profuser/fusion/benchmark"
+	"github.com/profuser/profuser/internal/report/tokens"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
 )
@@ -72,7 +73,7 @@ func (l *loaded) learnt(b *bytes.Buffer) {
 // statusText counts a fusion example's positions by status, such as "18 exact, 1 boundary".
 func statusText(status []int32) string {
 	var out []string
-	for k, name := range statusNames {
+	for k, name := range tokens.StatusNames {
 		if n := len(slices.DeleteFunc(slices.Clone(status), func(s int32) bool { return int(s) != k })); n > 0 {
 			out = append(out, fmt.Sprintf("%d %s", n, name))
 		}
@@ -173,12 +174,12 @@ func tokensText(b *bytes.Buffer, f *chat.Format, d schemas.TokenDistributions, s
 		special := status != nil && status[i] != schemas.StatusExact && inexact < 3
 		if i < 4 || special {
 			shown++
-			fmt.Fprintf(b, "    token %-3d %-10s", i, visible(f, id, 0))
+			fmt.Fprintf(b, "    token %-3d %-10s", i, tokens.Visible(f, id, 0))
 			if status != nil {
-				fmt.Fprintf(b, "  %-8s", statusNames[status[i]])
+				fmt.Fprintf(b, "  %-8s", tokens.StatusNames[status[i]])
 			}
 			for k := at; k < min(at+3, end); k++ {
-				fmt.Fprintf(b, "  %s %.3f", visible(f, d.IDs[k], 0), math.Exp(float64(d.LogProbs[k])))
+				fmt.Fprintf(b, "  %s %.3f", tokens.Visible(f, d.IDs[k], 0), math.Exp(float64(d.LogProbs[k])))
 			}
 			fmt.Fprintln(b)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/internal/report/scores"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
 )
@@ -31,6 +32,7 @@ type loaded struct {
 	datasets       []datasetLine
 	metrics        []metric
 	samples        []sample
+	epochs         []scores.Epoch          // of figure 4
 	formats        map[string]*chat.Format // model; without those that cannot be loaded
 	noTokens       []string                // says which
 }
@@ -125,8 +127,25 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 	if l.metrics, err = readLines[metric](ctx, store, "trainer/metrics.jsonl"); err != nil {
 		return nil, err
 	}
-	l.samples, err = readLines[sample](ctx, store, "trainer/samples.jsonl")
+	if l.samples, err = readLines[sample](ctx, store, "trainer/samples.jsonl"); err != nil {
+		return nil, err
+	}
+	l.epochs, err = readRewards(ctx, store)
 	return l, err
+}
+
+// rewardsFile is what profuser evaluate --reward writes.
+const rewardsFile = "evaluation/rewards.json"
+
+// readRewards reads the run's own reward scores; none before they are there.
+func readRewards(ctx context.Context, store dataset.Store) ([]scores.Epoch, error) {
+	b, err := store.Read(ctx, rewardsFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return scores.Epochs(bytes.NewReader(b), rewardsFile)
 }
 
 // loadSource reads what one competitor wrote and read.

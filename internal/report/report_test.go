@@ -3,11 +3,14 @@ package report
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -18,6 +21,8 @@ import (
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/internal/report/scores"
+	"github.com/profuser/profuser/internal/report/tokens"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
 )
@@ -264,6 +269,13 @@ func (r *run) trained() {
 	r.file("trainer/samples.jsonl", b.String())
 }
 
+// rewarded is what profuser evaluate --reward leaves.
+const rewarded = `{"rows":[
+{"epoch":0,"step":0,"stage":"","model":"data/models/target","responses":4,"mean":-0.5,"sd":0.9,"rewards":{"judge-a":{"mean":-0.5,"sd":0.9}}},
+{"epoch":1,"step":10,"stage":"inference","model":"e/1","responses":4,"mean":1.25,"sd":0.5,"rewards":{}},
+{"epoch":2,"step":20,"stage":"training","model":"e/2","responses":4,"mean":1.5,"sd":0.25,"rewards":{}}]}
+`
+
 func (r *run) file(key, text string) {
 	r.t.Helper()
 	if err := r.store.Create(context.Background(), key, []byte(text)); err != nil {
@@ -301,7 +313,7 @@ func TestEmpty(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := Write(context.Background(), configured(t), store, &out); err != nil {
+	if err := Write(context.Background(), configured(t), store, Options{}, &out); err != nil {
 		t.Fatal(err)
 	}
 	contains(t, "table", out.String(), []string{"nothing has been evaluated yet", "report.html"}, nil)
@@ -311,14 +323,14 @@ func TestEmpty(t *testing.T) {
 
 func TestBeforeTraining(t *testing.T) {
 	r := newRun(t)
-	if err := Write(context.Background(), configured(t), r.store, io.Discard); err != nil {
+	if err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	html := r.read("report.html")
 	contains(t, "page", html,
-		[]string{"Training has not run yet", "Win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "<title>judge-a and judge-b: 0.0 %</title>", "<title>judge-b and oracle: 100.0 %</title>", "<title>judge-b, right: 1.00</title>", "<title>judge-a, right: 0.00</title>", "log-likelihood kept", "Bytes on disk"},
-		[]string{"no fusion dataset yet", "<b>7</b>", "NaN", "http://", "https://", "<script", "ZgotmplZ"})
-	if n := strings.Count(html, "<details"); n != len(r.prompts) {
+		[]string{"Training has not run yet", "win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "<title>judge-a and judge-b: 0.0 %</title>", "<title>judge-b and oracle: 100.0 %</title>", "<title>judge-b, right: 1.00</title>", "<title>judge-a, right: 0.00</title>", "likelihood kept", "bytes on disk"},
+		[]string{"no fusion dataset yet", "<b>7</b>", "NaN", "http://", "https://", "<script src", "<link", "@import", "url(h", "ZgotmplZ"})
+	if n := strings.Count(html, "<details") - strings.Count(html, `<details class="numbers"`); n != len(r.prompts) {
 		t.Errorf("%d examples, want %d", n, len(r.prompts))
 	}
 	contains(t, "life", r.read("life-of-a-prompt.md"), []string{"prompts/", "generations/sage/", "rewards/", "crossentropy/", "selections/", "fusion/inference/", "fusion/training/", "token 0"}, []string{"NaN"})
@@ -330,11 +342,12 @@ func TestWholeRun(t *testing.T) {
 	r.evaluated("sage", 0.25, 3)
 	r.evaluated(fused, 0.125, 4)
 	r.trained()
+	r.file(rewardsFile, rewarded)
 	r.file("steps/train.json", `{"step":"train","seconds":2,"peak_bytes":3000000,"rows":5}`)
 	r.file("steps/ingest.json", `{"step":"ingest","seconds":1,"peak_bytes":2000,"rows":4}`)
 	c := configured(t)
 	var out strings.Builder
-	if err := Write(context.Background(), c, r.store, &out); err != nil {
+	if err := Write(context.Background(), c, r.store, Options{}, &out); err != nil {
 		t.Fatal(err)
 	}
 	var got Summary
@@ -364,6 +377,12 @@ func TestWholeRun(t *testing.T) {
 			t.Errorf("storage %+v", s)
 		}
 	}
+	page := r.read("report.html")
+	contains(t, "page", page, []string{`id="figure-1-left"`, `id="figure-1-right"`, `id="figure-3"`, `id="figure-4"`, `id="figure-5"`, "68 %", "Characters (Unicode code points)"}, []string{"figure-3-benchmark"})
+	contains(t, "figure 4", r.read("report/figure-4.csv"), []string{"epoch,this run,\"this run, spread\"\n0,-0.5,0.9\n1,1.25,0.5\n2,1.5,0.25\n"}, nil)
+	contains(t, "figure 1, right", r.read("report/figure-1-right.csv"), []string{"no system message (3 prompts),reference,3,13,13,13,13\n", "no system message (3 prompts),sage,3,17,17,17,17\n"}, nil)
+	contains(t, "figure 1, left", r.read("report/figure-1-left.csv"), []string{"source,training mode,inference mode\nsage,0,0.5\n"}, nil)
+	contains(t, "figure 3", r.read("report/figure-3.csv"), []string{"judge-b,1\n", "only sage,0\n", "oracle,1\n"}, nil)
 	for _, a := range got.Alignments {
 		if !(a.Taught > 0 && a.Taught <= 1 && a.MassStored > 0 && a.MassStored <= 1+1e-6) {
 			t.Errorf("alignment %+v", a)
@@ -374,9 +393,9 @@ func TestWholeRun(t *testing.T) {
 	}
 	contains(t, "table", out.String(), []string{"fused   fused     0.1250     1.000"}, nil)
 	html := r.read("report.html")
-	contains(t, "page", html, []string{"Loss by step and mode", "Learning rate", "waiting for data", "model FLOPs utilisation", "What is &lt;1&gt;?", "answer 0 <i", "answer 8<", `id="training"`, "2.9 MiB", "2.0 KiB"}, []string{`class="missing"`, "NaN", "batch loss", "answer 2", "Weights of the two modes"})
+	contains(t, "page", html, []string{"Figure 5: loss of both modes", "Learning rate", "waiting for data", "model FLOPs utilisation", "What is &lt;1&gt;?", "answer 0 <i", "answer 8<", `id="training"`, "2.9 MiB", "2.0 KiB"}, []string{`class="missing"`, "NaN", "batch loss", "answer 2", "Weights of the two modes"})
 
-	if err := Write(context.Background(), c, r.store, io.Discard); err != nil {
+	if err := Write(context.Background(), c, r.store, Options{}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if again := r.read("report.html"); again != html {
@@ -384,10 +403,128 @@ func TestWholeRun(t *testing.T) {
 	}
 }
 
+// TestOtherRuns: figure 4 draws other runs beside this one, figure 3 takes benchmark scores, and what an earlier report
+// drew and this one does not is gone.
+func TestOtherRuns(t *testing.T) {
+	r, c := newRun(t), configured(t)
+	r.file(rewardsFile, rewarded)
+	o := Options{
+		Runs:    []scores.Run{{Name: "simultaneous <1>", Epochs: []scores.Epoch{{Epoch: 0, Responses: 4, Mean: -0.5, SD: 0.9}, {Epoch: 3, Responses: 4, Mean: 0.75, SD: 1}}}},
+		Methods: []scores.Method{{Name: "vote", Score: 61.5, SD: 0.5}, {Name: "length", Score: 58, SD: math.NaN()}},
+	}
+	if err := Write(context.Background(), c, r.store, o, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "page", r.read("report.html"), []string{"simultaneous &lt;1&gt; at 3: 0.75 ± 1", "this run at 2: 1.5 ± 0.25", "61.5 ± 0.5", `id="figure-3-benchmark"`}, []string{"Figure 4 is missing"})
+	contains(t, "figure 4", r.read("report/figure-4.csv"), []string{"\n2,1.5,0.25,,\n3,,,0.75,1\n"}, nil)
+	contains(t, "figure 3", r.read("report/figure-3-benchmark.csv"), []string{"vote,61.5,0.5\nlength,58,\n"}, nil)
+	if err := Write(context.Background(), c, r.store, Options{}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.store.Read(context.Background(), "report/figure-3-benchmark.svg"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the figure of an earlier report is still there: %v", err)
+	}
+}
+
+// TestStagesOfEpochs: a stage begins at the end of the epoch before its first one.
+func TestStagesOfEpochs(t *testing.T) {
+	f := rewardCurves([]scores.Run{{Epochs: []scores.Epoch{{Epoch: 0}, {Epoch: 1, Stage: "inference"}, {Epoch: 2, Stage: "training"}, {Epoch: 4, Stage: "training"}}}})
+	var got []string
+	for _, m := range regexp.MustCompile(`<line class="mark" x1="([0-9.]+)"[^>]*/><text[^>]*>([a-z]+)<`).FindAllStringSubmatch(string(f.HTML("")), -1) {
+		got = append(got, m[2]+" "+m[1])
+	}
+	if d := cmp.Diff([]string{"inference 46.0", "training 131.5"}, got); d != "" { // 342 units are 4 epochs
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestLengths: the five most frequent system messages, none among them, and characters, not bytes.
+func TestLengths(t *testing.T) {
+	l := &loaded{config: configured(t), generations: map[string]map[string][]schemas.Generation{"target": {}, "sage": {}}}
+	for system, n := range map[string]int{"": 9, "Be brief.": 8, "Be kind.": 7, "Antworte höflich.": 6, "Sing.": 5, "Be rare.": 4} {
+		for i := range n {
+			p := schemas.Prompt{ID: fmt.Sprint(system, i), SystemHash: system, Messages: []schemas.Message{{Role: "user", Content: "?"}}}
+			if system != "" {
+				p.Messages = append([]schemas.Message{{Role: "system", Content: system}}, p.Messages...)
+			}
+			reference := strings.Repeat("ü", 10*n)
+			p.Reference = &reference
+			l.prompts = append(l.prompts, p)
+			l.generations["sage"][p.ID] = []schemas.Generation{{Text: "é"}, {Text: "日本語"}}
+		}
+	}
+	want := "system message,of,count,mean,first quartile,median,third quartile\n"
+	for _, g := range []struct {
+		label string
+		n     int
+	}{{"no system message", 9}, {"Be brief.", 8}, {"Be kind.", 7}, {"Antworte höflich.", 6}, {"Sing.", 5}} {
+		label := fmt.Sprintf("%s (%d prompts)", g.label, g.n)
+		want += fmt.Sprintf("%[1]s,reference,%[2]d,%[3]d,%[3]d,%[3]d,%[3]d\n%[1]s,target,0,,,,\n%[1]s,sage,%[4]d,2,1,2,3\n", label, g.n, 10*g.n, 2*g.n)
+	}
+	if d := cmp.Diff(want, string(l.lengths().CSV())); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+func TestDamagedRewards(t *testing.T) {
+	r := newRun(t)
+	r.file(rewardsFile, `{"rows":[{"epoch":0}]}`)
+	err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "evaluation/rewards.json, row 1: responses is 0") {
+		t.Errorf("want the file and row named, got %v", err)
+	}
+}
+
+// TestAccessible: headings in order, one language, every drawing and every control named, every link within the page or to
+// the figures' files, and those files are there.
+func TestAccessible(t *testing.T) {
+	r := newRun(t)
+	r.evaluated("target", 0.5, 2)
+	r.trained()
+	r.file(rewardsFile, rewarded)
+	if err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	html := r.read("report.html")
+	level := 0
+	for _, h := range regexp.MustCompile(`<h([1-6])`).FindAllStringSubmatch(html, -1) {
+		n := int(h[1][0] - '0')
+		if n > level+1 {
+			t.Errorf("a heading of level %d follows one of level %d", n, level)
+		}
+		level = n
+	}
+	if n, all := strings.Count(html, `<svg viewBox`), strings.Count(html, "<svg"); n != all || strings.Count(html, `role="img" aria-labelledby="`) != n || n < 12 {
+		t.Errorf("%d drawings, of which %d begin as they should", all, n)
+	}
+	ids := map[string]bool{}
+	for _, id := range regexp.MustCompile(` id="([^"]*)"`).FindAllStringSubmatch(html, -1) {
+		if ids[id[1]] {
+			t.Errorf("id %s is there twice", id[1])
+		}
+		ids[id[1]] = true
+	}
+	for _, link := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(html, -1) {
+		if name, ok := strings.CutPrefix(link[1], "#"); ok {
+			if !ids[name] {
+				t.Errorf("the link to %s leads nowhere", name)
+			}
+		} else if len(r.read(link[1])) == 0 {
+			t.Errorf("%s is empty", link[1])
+		}
+	}
+	for _, scroll := range regexp.MustCompile(`<div class="(wide|rulers)"[^>]*>`).FindAllString(html, -1) {
+		if !strings.Contains(scroll, `tabindex="0" role="group" aria-label="`) {
+			t.Errorf("%s scrolls and cannot be reached by keyboard", scroll)
+		}
+	}
+	contains(t, "page", html, []string{`<html lang="en">`, `<label class="theme" hidden>`, `:focus-visible`, "prefers-color-scheme:dark", `class="skip"`}, []string{"<img", "src="})
+}
+
 func TestModelsAbsent(t *testing.T) {
 	r, c := newRun(t), configured(t)
 	c.Models[1].Path = t.TempDir()
-	if err := Write(context.Background(), c, r.store, io.Discard); err != nil {
+	if err := Write(context.Background(), c, r.store, Options{}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	contains(t, "page", r.read("report.html"), []string{"Tokens of sage are not drawn", "Ten prompts"}, nil)
@@ -396,7 +533,7 @@ func TestModelsAbsent(t *testing.T) {
 func TestDamagedMetrics(t *testing.T) {
 	r := newRun(t)
 	r.file("trainer/metrics.jsonl", "{\"step\":1,\"loss\":1}\nno\n{}\n")
-	err := Write(context.Background(), configured(t), r.store, io.Discard)
+	err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "trainer/metrics.jsonl, line 2") {
 		t.Errorf("want the file and line named, got %v", err)
 	}
@@ -408,7 +545,7 @@ func TestRulersTile(t *testing.T) {
 	for _, text := range []string{"a", "The sum is seven.", "  two  spaces\n"} {
 		x := r.aligned(r.prompts[0], schemas.ModeInference, "sage", text, -0.5)
 		d := distributions(t, r.formats["sage"], r.prompts[0], text, -0.5)
-		for _, one := range rulers(x, d, r.formats["sage"], r.formats["target"]) {
+		for _, one := range tokens.Pair(x, d, r.formats["sage"], r.formats["target"]) {
 			width := 0
 			for _, k := range one.Ticks[:len(one.Ticks)-1] {
 				width += k.Width
@@ -432,29 +569,6 @@ func TestKept(t *testing.T) {
 	}
 }
 
-func TestStacked(t *testing.T) {
-	got := string(stacked("a < b", []bar{{"x & y", []float64{0.75, 0.25, 0, 0, 0}}}, statusColours))
-	contains(t, "chart", got, []string{"a &lt; b", "x &amp; y", "75.0 %", `class="s1"`, "none: 0.00 %"}, []string{"NaN"})
-}
-
-func TestRoundSteps(t *testing.T) {
-	for _, c := range []struct {
-		top  float64
-		n    int
-		want []float64
-	}{
-		{3.34, 5, []float64{0, 1, 2, 3, 4}},
-		{180, 8, []float64{0, 50, 100, 150, 200}},
-		{1, 5, []float64{0, 0.2, 0.4, 0.6, 0.8, 1}},
-		{0.021, 5, []float64{0, 0.005, 0.01, 0.015, 0.02, 0.025}},
-		{7, 8, []float64{0, 1, 2, 3, 4, 5, 6, 7}},
-	} {
-		if diff := cmp.Diff(c.want, roundSteps(c.top, c.n), cmpopts.EquateApprox(1e-12, 0)); diff != "" {
-			t.Errorf("up to %g in %d steps (-want +got):\n%s", c.top, c.n, diff)
-		}
-	}
-}
-
 // TestAdaptiveWeights: the page draws the decisions of an adaptive curriculum as steps, to the training's end.
 func TestAdaptiveWeights(t *testing.T) {
 	r := newRun(t)
@@ -468,7 +582,7 @@ func TestAdaptiveWeights(t *testing.T) {
 		}
 	}
 	r.file("trainer/metrics.jsonl", b.String())
-	if err := Write(context.Background(), configured(t), r.store, io.Discard); err != nil {
+	if err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	html := r.read("report.html")
@@ -476,8 +590,8 @@ func TestAdaptiveWeights(t *testing.T) {
 	if !ok {
 		t.Fatal("no weights on the page")
 	}
-	// x is 46 at step 0, 417 at 5 and 788 at 10; y is 22 at weight 1, 236 at 0 and 214.6 at 0.1.
-	for name, path := range map[string]string{"inference": `d="M46.0 22.0L417.0 22.0L417.0 214.6L788.0 214.6"`, "training": `d="M46.0 236.0L417.0 236.0L417.0 22.0L788.0 22.0"`} {
+	// x is 46 at step 0, 217 at 5 and 388 at 10; y is 60 at weight 1, 250 at 0 and 231 at 0.1.
+	for name, path := range map[string]string{"inference": `d="M46.0 60.0L217.0 60.0L217.0 231.0L388.0 231.0"`, "training": `d="M46.0 250.0L217.0 250.0L217.0 60.0L388.0 60.0"`} {
 		if !strings.Contains(figure, path) {
 			t.Errorf("the line of %s mode is not %s", name, path)
 		}

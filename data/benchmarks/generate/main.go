@@ -8,12 +8,14 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
+	"github.com/profuser/profuser/data/benchmarks/quiz"
 	"github.com/profuser/profuser/data/world"
 )
 
@@ -28,51 +30,43 @@ func main() {
 	seed := flag.Int64("seed", 1, "seed of everything")
 	out := flag.String("out", "data/benchmarks", "folder of the files")
 	flag.Parse()
-	if err := world.WriteAll(*out, files(*seed)); err != nil {
+	all, err := files(*seed)
+	if err == nil {
+		err = world.WriteAll(*out, all)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(1)
 	}
 }
 
 // files makes all files, by name.
-func files(seed int64) map[string][]byte {
+func files(seed int64) (map[string][]byte, error) {
 	bySkill := map[string][]world.Item{}
 	for _, i := range world.Items(world.Random(seed, "benchmarks"), perSkill, false) {
-		if question(i) != "" {
-			bySkill[i.Skill] = append(bySkill[i.Skill], i)
-		}
+		bySkill[i.Skill] = append(bySkill[i.Skill], i)
 	}
 	out := map[string][]byte{}
-	for _, set := range []struct {
-		name, skill, few string
-		row              func(n int, i world.Item) map[string]any
-	}{
-		{"arc_challenge", world.Facts, "train", arc},
-		{"hellaswag", world.Sequences, "train", hellaSwag},
-		{"winogrande", world.Pronouns, "train", winoGrande},
-		{"gsm8k", world.Arithmetic, "train", gsm8k},
-		{"truthfulqa", world.Misconceptions, "", truthfulQA},
-	} {
-		all := bySkill[set.skill]
-		out[set.name+".jsonl"] = lines(all[:items], set.row)
-		if set.few != "" {
-			out[set.name+"."+set.few+".jsonl"] = lines(all[items:items+examples], set.row)
-		}
+	var failed error
+	add := func(name, benchmark string, all []world.Item) {
+		text, err := quiz.Lines(all, quiz.Rows[benchmark])
+		out[name+".jsonl"], failed = append(out[name+".jsonl"], text...), errors.Join(failed, err)
 	}
-	out["mmlu.jsonl"], out["mmlu.dev.jsonl"] = mmluFiles(bySkill[world.Facts][items+examples:])
-	out["truthfulqa.csv"] = truthfulCSV(bySkill[world.Misconceptions][:items])
-	return out
-}
-
-// lines makes JSON lines.
-func lines(all []world.Item, row func(n int, i world.Item) map[string]any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	for n, i := range all {
-		if err := e.Encode(row(n, i)); err != nil {
-			panic(err) // rows are made of strings and numbers
-		}
+	for _, name := range []string{"arc_challenge", "hellaswag", "winogrande", "gsm8k"} {
+		all := bySkill[quiz.Skills[name]]
+		add(name, name, all[:items])
+		add(name+".train", name, all[items:items+examples])
 	}
-	return b.Bytes()
+	untruths := bySkill[world.Misconceptions][:items]
+	add("truthfulqa", "truthfulqa", untruths)
+	out["truthfulqa.csv"] = quiz.TruthfulCSV(untruths)
+	bySubject := map[string][]world.Item{} // eight items and five examples each
+	for _, i := range bySkill[world.Facts][items+examples:] {
+		bySubject[quiz.Subject(i)] = append(bySubject[quiz.Subject(i)], i)
+	}
+	for _, subject := range slices.Sorted(maps.Keys(bySubject)) {
+		add("mmlu", "mmlu", bySubject[subject][:items/3])
+		add("mmlu.dev", "mmlu", bySubject[subject][items/3:items/3+5])
+	}
+	return out, failed
 }

@@ -9,7 +9,10 @@ import (
 
 // TestCommitted: the committed files are what the generator writes.
 func TestCommitted(t *testing.T) {
-	all := files(1)
+	all, err := files(1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if len(all) != 12 {
 		t.Errorf("%d files, want 12", len(all))
 	}

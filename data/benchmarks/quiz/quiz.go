@@ -1,8 +1,15 @@
-package main
+// Package quiz writes items of the demo's world as rows of six public benchmarks, in the columns that are published.
+//
+// Flow in: an item of package world and its number in the file, which varies what published files vary: labels, marks, the
+// number and order of choices; flow out: a row, as JSON lines have it. Task names are those of fusion/harness.
+//
+// It chooses no items and reads or writes no files.
+package quiz
 
 import (
 	"bytes"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,8 +17,8 @@ import (
 	"github.com/profuser/profuser/data/world"
 )
 
-// question is an item's question without options.
-func question(i world.Item) string { q, _, _ := strings.Cut(i.Prompt, " A) "); return q }
+// Question is an item's question without options.
+func Question(i world.Item) string { q, _, _ := strings.Cut(i.Prompt, " A) "); return q }
 
 // four are the answer and three other candidates, the answer at a place that the number says.
 func four(n int, i world.Item) (choices []string, gold int) {
@@ -35,7 +42,7 @@ func arc(n int, i world.Item) map[string]any {
 		labels = strings.Split("12345", "")
 	}
 	return map[string]any{
-		"id": fmt.Sprintf("World_%04d", n), "question": question(i), "answerKey": labels[gold],
+		"id": fmt.Sprintf("World_%04d", n), "question": Question(i), "answerKey": labels[gold],
 		"choices": map[string]any{"text": choices, "label": labels[:len(choices)]},
 	}
 }
@@ -100,37 +107,56 @@ func truthfulQA(n int, i world.Item) map[string]any {
 		labels := slices.Repeat([]int{1}, len(right))
 		return map[string]any{"choices": slices.Concat(right, wrong), "labels": append(labels, make([]int, len(wrong))...)}
 	}
-	return map[string]any{"question": question(i), "mc1_targets": targets(right[:1]), "mc2_targets": targets(right)}
+	return map[string]any{"question": Question(i), "mc1_targets": targets(right[:1]), "mc2_targets": targets(right)}
 }
 
-// truthfulCSV has the columns of the original TruthfulQA.csv.
-func truthfulCSV(all []world.Item) []byte {
+// TruthfulCSV has the columns of the original TruthfulQA.csv.
+func TruthfulCSV(all []world.Item) []byte {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	_ = w.Write([]string{"Type", "Category", "Question", "Best Answer", "Correct Answers", "Incorrect Answers", "Source"}) // a buffer takes all
 	for n, i := range all {
 		right, wrong := answers(n, i)
-		_ = w.Write([]string{"Adversarial", "Misconceptions", question(i), right[0], strings.Join(right, "; "), strings.Join(wrong, "; "), "world"})
+		_ = w.Write([]string{"Adversarial", "Misconceptions", Question(i), right[0], strings.Join(right, "; "), strings.Join(wrong, "; "), "world"})
 	}
 	w.Flush()
 	return b.Bytes()
 }
 
-// mmluFiles has a subject for each attribute of a town: eight items and five examples.
-func mmluFiles(all []world.Item) (test, dev []byte) {
-	bySubject := map[string][]world.Item{}
-	for _, i := range all {
-		fields := strings.Fields(i.Units[0])
-		subject := "town_" + fields[len(fields)-1]
-		bySubject[subject] = append(bySubject[subject], i)
-	}
-	for _, subject := range []string{"town_animal", "town_flag", "town_food"} {
-		row := func(n int, i world.Item) map[string]any {
-			choices, gold := four(n, i)
-			return map[string]any{"question": question(i), "subject": subject, "choices": choices, "answer": gold}
+// Subject is the MMLU subject of a fact.
+func Subject(i world.Item) string {
+	fields := strings.Fields(i.Units[0])
+	return "town_" + fields[len(fields)-1]
+}
+
+func mmlu(n int, i world.Item) map[string]any {
+	choices, gold := four(n, i)
+	return map[string]any{"question": Question(i), "subject": Subject(i), "choices": choices, "answer": gold}
+}
+
+// Row makes a row of an item.
+type Row func(n int, i world.Item) map[string]any
+
+// Rows are how each benchmark has an item.
+var Rows = map[string]Row{
+	"arc_challenge": arc, "gsm8k": gsm8k, "hellaswag": hellaSwag, "mmlu": mmlu, "truthfulqa": truthfulQA, "winogrande": winoGrande,
+}
+
+// Skills says which skill's items a benchmark asks.
+var Skills = map[string]string{
+	"arc_challenge": world.Facts, "gsm8k": world.Arithmetic, "hellaswag": world.Sequences, "mmlu": world.Facts, "truthfulqa": world.Misconceptions,
+	"winogrande": world.Pronouns,
+}
+
+// Lines are JSON lines of items.
+func Lines(all []world.Item, row Row) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	for n, i := range all {
+		if err := e.Encode(row(n, i)); err != nil {
+			return nil, fmt.Errorf("item %d: %w", n, err)
 		}
-		of := bySubject[subject]
-		test, dev = append(test, lines(of[:items/3], row)...), append(dev, lines(of[items/3:items/3+5], row)...)
 	}
-	return test, dev
+	return b.Bytes(), nil
 }

@@ -1,4 +1,4 @@
-package report
+package tokens
 
 import (
 	"fmt"
@@ -9,8 +9,11 @@ import (
 	"github.com/profuser/profuser/schemas"
 )
 
-// tick is one token on a ruler.
-type tick struct {
+// StatusNames are the schema's position statuses.
+var StatusNames = []string{"none", "exact", "boundary", "inner", "one-hot"}
+
+// Tick is one token on a ruler.
+type Tick struct {
 	// Text is the token's bytes, readable.
 	Text string
 	// Width is its share of the ruler in characters.
@@ -21,14 +24,16 @@ type tick struct {
 	Title string
 }
 
-// ruler draws the tokens of one model over the bytes of a text.
-type ruler struct {
+// Ruler is the tokens of one model over the bytes of a text.
+type Ruler struct {
+	// Model is whose tokens they are.
 	Model string
-	Ticks []tick
+	// Ticks are the tokens in order.
+	Ticks []Tick
 }
 
-// rulers makes the two rulers of one fusion example: the source's tokens above, the target's below.
-func rulers(x schemas.FusionExample, d schemas.TokenDistributions, source, target *chat.Format) []ruler {
+// Pair makes the two rulers of one fusion example: the source's tokens above, the target's below.
+func Pair(x schemas.FusionExample, d schemas.TokenDistributions, source, target *chat.Format) []Ruler {
 	encoded, starts := x.TextIDs, make([]int32, len(x.TextIDs))
 	at := int32(0)
 	for i, id := range encoded { // the target's starts follow from its tokens' bytes
@@ -39,9 +44,9 @@ func rulers(x schemas.FusionExample, d schemas.TokenDistributions, source, targe
 		starts[i] = at
 		at += n
 	}
-	above := ruler{Model: x.Source, Ticks: ticks(source, d.TokenIDs, d.StartBytes, len(x.Text), nil, d.Counts, d.IDs, d.LogProbs)}
-	below := ruler{Model: "target", Ticks: ticks(target, encoded, starts, len(x.Text), x.Status, x.Counts, x.IDs, x.LogProbs)}
-	return []ruler{above, below}
+	above := Ruler{Model: x.Source, Ticks: ticks(source, d.TokenIDs, d.StartBytes, len(x.Text), nil, d.Counts, d.IDs, d.LogProbs)}
+	below := Ruler{Model: "target", Ticks: ticks(target, encoded, starts, len(x.Text), x.Status, x.Counts, x.IDs, x.LogProbs)}
+	return []Ruler{above, below}
 }
 
 // leading is how many bytes more the tokens have than the text: a dummy prefix.
@@ -54,15 +59,15 @@ func leading(f *chat.Format, ids []int32, size int) int {
 }
 
 // ticks draws tokens by their bytes of the text.
-func ticks(f *chat.Format, ids, starts []int32, size int, status, counts, entries []int32, logprobs []float32) []tick {
-	var out []tick
+func ticks(f *chat.Format, ids, starts []int32, size int, status, counts, entries []int32, logprobs []float32) []Tick {
+	var out []Tick
 	first := 0
 	for i, id := range ids {
 		start, end := max(0, int(starts[i])), size
 		if i+1 < len(starts) {
 			end = max(start, min(size, int(starts[i+1])))
 		}
-		t := tick{Text: visible(f, id, max(0, -int(starts[i]))), Width: max(1, end-start)}
+		t := Tick{Text: Visible(f, id, max(0, -int(starts[i]))), Width: max(1, end-start)}
 		if f.Tokenizer().Special(id) {
 			t.Width = max(t.Width, len(t.Text))
 		}
@@ -72,7 +77,7 @@ func ticks(f *chat.Format, ids, starts []int32, size int, status, counts, entrie
 		n := int(counts[i])
 		t.Title = entriesText(f, entries[first:first+n], logprobs[first:first+n])
 		if status != nil {
-			t.Title = statusNames[status[i]] + "\n" + t.Title
+			t.Title = StatusNames[status[i]] + "\n" + t.Title
 		}
 		first += n
 		out = append(out, t)
@@ -84,7 +89,7 @@ func ticks(f *chat.Format, ids, starts []int32, size int, status, counts, entrie
 func entriesText(f *chat.Format, ids []int32, logprobs []float32) string {
 	var b strings.Builder
 	for k := range ids[:min(5, len(ids))] {
-		fmt.Fprintf(&b, "%.3f %s\n", math.Exp(float64(logprobs[k])), visible(f, ids[k], 0))
+		fmt.Fprintf(&b, "%.3f %s\n", math.Exp(float64(logprobs[k])), Visible(f, ids[k], 0))
 	}
 	if len(ids) > 5 {
 		fmt.Fprintf(&b, "and %d more", len(ids)-5)
@@ -92,8 +97,8 @@ func entriesText(f *chat.Format, ids []int32, logprobs []float32) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// visible is a token as text from its byte skip on (what lies before belongs to the template), spaces shown.
-func visible(f *chat.Format, id int32, skip int) string {
+// Visible is a token as text from its byte skip on (what lies before belongs to the template), spaces shown.
+func Visible(f *chat.Format, id int32, skip int) string {
 	b := f.Tokenizer().Bytes(id)
 	if skip < len(b) {
 		b = b[skip:]

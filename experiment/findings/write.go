@@ -1,0 +1,156 @@
+package findings
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/profuser/profuser/experiment/design"
+	"github.com/profuser/profuser/experiment/trial"
+)
+
+func keys[V any](m map[string]V) iter.Seq[string] { return maps.Keys(m) }
+
+// Write writes the document and the numbers.
+func Write(document, numbers string, d design.Design, results map[string][]*trial.Result, quick bool) error {
+	data, err := json.MarshalIndent(results, "", " ")
+	if err != nil {
+		return err
+	}
+	for path, content := range map[string][]byte{document: Markdown(d, results, quick, time.Now()), numbers: append(data, '\n')} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Markdown is the document.
+func Markdown(d design.Design, results map[string][]*trial.Result, quick bool, now time.Time) []byte {
+	var b bytes.Buffer
+	command := "make experiment"
+	if quick {
+		command += " QUICK=1"
+	}
+	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	say("# The comparison of methods on the demo's world\n")
+	say("Written by `%s` on %s (%s/%s). Rows, seeds, β, learning rates and budgets stand in data/experiment.yaml; they were", command, now.Format(time.DateOnly), runtime.GOOS, runtime.GOARCH)
+	say("fixed before the first run. What the tables mean is in [easy-to-hard.md](easy-to-hard.md).\n")
+	say("Numbers are means over %d seeds ± their sample standard deviation, in percent where a column is a share. A seed draws the", len(d.Seeds))
+	say("%d prompts of each skill, wrong references and the order of the training; the items measured with are the same for all.", d.Prompts)
+	say("Rows without ± were not trained and have one value. Items also vary: with at most %d in a set, a set's own standard error", d.SetItems)
+	say("is up to %.0f points, the average's about %.0f.\n", 100*0.5/math.Sqrt(float64(d.SetItems)), 100*0.5/math.Sqrt(float64(6*d.SetItems)))
+	answers(say, d, results)
+	for _, s := range d.Sections {
+		say("## %s\n\n%s\n", s.Title, s.Text)
+		say("The six benchmark formats:\n")
+		table(say, s, results, setColumns())
+		say("\nFree answers to held-out questions, the cross-entropy of their references (fuller style, nats a byte), the reward models'")
+		say("mean score, and the budget:\n")
+		table(say, s, results, freeColumns())
+		say("")
+	}
+	return b.Bytes()
+}
+
+type sayer func(format string, args ...any)
+
+// table has a row a method.
+func table(say sayer, s design.Section, results map[string][]*trial.Result, columns []column) {
+	head, rule := []string{"method"}, []string{"---"}
+	for _, c := range columns {
+		head, rule = append(head, c.name), append(rule, "---")
+	}
+	say("| %s |\n|%s|", strings.Join(head, " | "), strings.Join(rule, "|"))
+	for _, r := range s.Rows {
+		cells := []string{r.Name}
+		for _, c := range columns {
+			cells = append(cells, c.cell(spread(c.of(results[s.Name+"/"+r.Name]))))
+		}
+		say("| %s |", strings.Join(cells, " | "))
+	}
+}
+
+// cell is mean ± deviation.
+func (c column) cell(s Spread) string {
+	if s.N == 0 {
+		return "missing"
+	}
+	format, scale := c.format, 1.0
+	if format == "" {
+		format, scale = "%.1f", 100
+	}
+	text := fmt.Sprintf(format, scale*s.Mean)
+	if !math.IsNaN(s.SD) && s.SD > 0 {
+		text += " ± " + fmt.Sprintf(format, scale*s.SD)
+	}
+	return text
+}
+
+// answers answers the questions: differences by seed, with a 95 % interval of Student's t.
+func answers(say sayer, d design.Design, results map[string][]*trial.Result) {
+	if len(d.Questions) == 0 {
+		return
+	}
+	say("## Questions\n\nDifferences in points, first row minus second, paired by seed, with 95 %% intervals of Student's t over seeds (few: they are wide).")
+	say("An answer is open where the interval contains 0. The interval covers prompts and order of training, not the choice of items.\n")
+	say("| question | first | second | six sets | | free answers | |\n|---|---|---|---|---|---|---|")
+	for _, q := range d.Questions {
+		cells := []string{q.Text, q.Row, q.Against}
+		for _, c := range []column{average, free} {
+			s := spread(differences(c.of(results[q.Row]), c.of(results[q.Against])))
+			cells = append(cells, difference(s), Verdict(s))
+		}
+		say("| %s |", strings.Join(cells, " | "))
+	}
+	say("")
+}
+
+// differences pairs by seed; a row with one value has it for every seed.
+func differences(a, b []float64) (out []float64) {
+	at := func(v []float64, k int) float64 { return v[min(k, len(v)-1)] }
+	if len(a) == 0 || len(b) == 0 {
+		return nil
+	}
+	for k := range max(len(a), len(b)) {
+		out = append(out, at(a, k)-at(b, k))
+	}
+	return out
+}
+
+func difference(s Spread) string {
+	switch {
+	case s.N == 0:
+		return "missing"
+	case math.IsNaN(s.Interval()):
+		return fmt.Sprintf("%+.1f", 100*s.Mean)
+	}
+	return fmt.Sprintf("%+.1f ± %.1f", 100*s.Mean, 100*s.Interval())
+}
+
+// Verdict says what an interval decides: higher, lower, equal or open.
+func Verdict(s Spread) string {
+	i := s.Interval()
+	switch {
+	case s.N == 0:
+		return "missing"
+	case math.IsNaN(i):
+		return "one seed"
+	case s.Mean-i > 0:
+		return "higher"
+	case s.Mean+i < 0:
+		return "lower"
+	}
+	return "open"
+}
