@@ -42,7 +42,9 @@ type Design struct {
 	Judges map[string]string `yaml:"judges"`
 	// Sections are the tables.
 	Sections []Section `yaml:"sections"`
-	// Questions are what is read from them.
+	// Curves are the rows, "section/row", whose answers are scored by reward models after every epoch (the paper's Figure 4).
+	Curves []string `yaml:"curves"`
+	// Questions are what is read from the tables.
 	Questions []Question `yaml:"questions"`
 }
 
@@ -169,6 +171,11 @@ func (d Design) check() error {
 			fault("section %s: target is %q, want a name of models", s.Name, s.Target)
 		}
 		faults = append(faults, d.checkRows(s)...)
+	}
+	for _, row := range d.Curves {
+		if err := d.find(row); err != nil {
+			fault("curves: %w", err)
+		}
 	}
 	for _, q := range d.Questions {
 		for _, row := range []string{q.Row, q.Against} {

@@ -111,7 +111,12 @@ func freeColumns() (all []column) {
 
 var (
 	natsPerByte = column{"nats a byte", func(r *trial.Result) float64 { return r.NatsPerByte }, "%.3f"}
-	reward      = column{"reward", func(r *trial.Result) float64 { return r.Reward }, "%.2f"}
+	reward      = column{"reward", func(r *trial.Result) float64 {
+		if r.Reward == nil {
+			return math.NaN()
+		}
+		return *r.Reward
+	}, "%.2f"}
 )
 
 // mean is of a map's values, in the order of its keys.

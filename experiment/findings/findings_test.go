@@ -50,13 +50,16 @@ func TestSpread(t *testing.T) {
 	})
 }
 
-func TestVerdict(t *testing.T) {
+func TestDifference(t *testing.T) {
 	for want, s := range map[string]Spread{
-		"higher": {0.1, 0.01, 3}, "lower": {-0.1, 0.01, 3}, "open": {0.1, 0.1, 3}, "one seed": {0.1, math.NaN(), 1}, "missing": {math.NaN(), math.NaN(), 0},
+		"**+10.0 ± 2.5**": {0.1, 0.01, 3}, "**-10.0 ± 2.5**": {-0.1, 0.01, 3}, "+10.0 ± 24.8": {0.1, 0.1, 3}, "+10.0": {0.1, math.NaN(), 1}, "missing": {math.NaN(), math.NaN(), 0},
 	} {
-		if got := Verdict(s); got != want {
+		if got := average.difference(s); got != want {
 			t.Errorf("%+v is %s, want %s", s, got, want)
 		}
+	}
+	if got := natsPerByte.difference(Spread{-0.1, 0.01, 3}); got != "**-0.100 ± 0.025**" {
+		t.Errorf("nats a byte: %s", got)
 	}
 }
 
@@ -65,18 +68,22 @@ func TestMarkdown(t *testing.T) {
 	d := design.Design{
 		Seeds: []int64{1, 2}, Prompts: 5, SetItems: 40,
 		Sections: []design.Section{{Name: "main", Title: "Main", Text: "All.", Rows: []design.Row{{Name: "target"}, {Name: "SFT"}, {Name: "late"}, {Name: "never"}}}},
+		Curves:   []string{"main/SFT"},
 		Questions: []design.Question{
 			{Text: "better?", Row: "main/SFT", Against: "main/target"}, {Text: "later?", Row: "main/late", Against: "main/SFT"}, {Text: "ever?", Row: "main/never", Against: "main/SFT"},
 		},
 	}
 	result := func(x float64) *trial.Result {
-		r := &trial.Result{Sets: map[string]float64{}, Free: map[string]float64{"arithmetic-seen": x, "arithmetic-unseen": x / 2, "facts": x, "sequences": x, "pronouns": x, "misconceptions": x}, Chars: 30.4, NatsPerByte: 0.12345, Updates: 120, Exposures: 4, Reward: 1.5}
+		r := &trial.Result{Sets: map[string]float64{}, Free: map[string]float64{"arithmetic-seen": x, "arithmetic-unseen": x / 2, "facts": x, "sequences": x, "pronouns": x, "misconceptions": x}, Chars: 30.4, NatsPerByte: 0.12345, Updates: 120, Exposures: 4, Reward: &x}
 		for k, name := range material.Benchmarks {
 			r.Sets[name] = x + float64(k)/100
 		}
 		return r
 	}
 	results := map[string][]*trial.Result{"main/target": {result(0.4)}, "main/SFT": {result(0.5), result(0.51)}, "main/late": {result(0.6), nil}, "main/never": {nil, nil}}
+	for k, r := range results["main/SFT"] {
+		r.Curve = []trial.Score{{Epoch: 0, Mean: 1, SD: 2}, {Epoch: 1, Mean: 1.5 + float64(k), SD: 3}}
+	}
 	got := Markdown(d, results, false, time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC))
 	golden := filepath.Join("testdata", "document.md")
 	if *update {

@@ -25,7 +25,12 @@ func Write(document, numbers string, d design.Design, results map[string][]*tria
 	if err != nil {
 		return err
 	}
-	for path, content := range map[string][]byte{document: Markdown(d, results, quick, time.Now()), numbers: append(data, '\n')} {
+	files := map[string][]byte{document: Markdown(d, results, quick, time.Now()), numbers: append(data, '\n')}
+	methods := filepath.Join(filepath.Dir(numbers), "methods.csv")
+	if files[methods] = Methods(d, results); files[methods] == nil {
+		delete(files, methods)
+	}
+	for path, content := range files {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
@@ -52,6 +57,7 @@ func Markdown(d design.Design, results map[string][]*trial.Result, quick bool, n
 	say("Rows without ± were not trained and have one value. Items also vary: with at most %d in a set, a set's own standard error", d.SetItems)
 	say("is up to %.0f points, the average's about %.0f.\n", 100*0.5/math.Sqrt(float64(d.SetItems)), 100*0.5/math.Sqrt(float64(6*d.SetItems)))
 	answers(say, d, results)
+	curves(say, d, results)
 	for _, s := range d.Sections {
 		say("## %s\n\n%s\n", s.Title, s.Text)
 		say("The six benchmark formats:\n")
@@ -62,6 +68,66 @@ func Markdown(d design.Design, results map[string][]*trial.Result, quick bool, n
 		say("")
 	}
 	return b.Bytes()
+}
+
+// curves is a table of reward models' mean scores by epoch, averaged over seeds.
+func curves(say sayer, d design.Design, results map[string][]*trial.Result) {
+	if len(d.Curves) == 0 {
+		return
+	}
+	say("## Reward by epoch (the paper's Figure 4)\n\nThe reward models' mean score of the answers to the held-out questions, after each epoch; epoch 0 is the target. In brackets the")
+	say("deviation over answers.\n")
+	last := 0
+	for _, name := range d.Curves {
+		for _, r := range results[name] {
+			if r != nil && len(r.Curve) > 0 {
+				last = max(last, r.Curve[len(r.Curve)-1].Epoch)
+			}
+		}
+	}
+	head := "| method |"
+	for epoch := range last + 1 {
+		head += fmt.Sprintf(" %d |", epoch)
+	}
+	say("%s\n%s", head, "|---|"+strings.Repeat("---|", last+1))
+	for _, name := range d.Curves {
+		line := "| " + name[strings.Index(name, "/")+1:] + " |"
+		for epoch := range last + 1 {
+			at := func(value func(trial.Score) float64) Spread {
+				return spread(column{value: func(r *trial.Result) float64 {
+					for _, s := range r.Curve {
+						if s.Epoch == epoch {
+							return value(s)
+						}
+					}
+					return math.NaN()
+				}}.of(results[name]))
+			}
+			mean, sd := at(func(s trial.Score) float64 { return s.Mean }), at(func(s trial.Score) float64 { return s.SD })
+			line += fmt.Sprintf(" %s (%.2f) |", column{format: "%.2f"}.cell(mean), sd.Mean)
+		}
+		say("%s", line)
+	}
+	say("")
+}
+
+// Methods is the section "advantage" as the file that profuser report --methods draws as Figure 3: the average of the six
+// sets by method; nil without that section.
+func Methods(d design.Design, results map[string][]*trial.Result) []byte {
+	for _, s := range d.Sections {
+		if s.Name != "advantage" {
+			continue
+		}
+		var b bytes.Buffer
+		b.WriteString("method,score,sd\n")
+		for _, r := range s.Rows {
+			if v := spread(average.of(results[s.Name+"/"+r.Name])); v.N > 1 {
+				fmt.Fprintf(&b, "%s,%.6g,%.6g\n", r.Name, v.Mean, v.SD)
+			}
+		}
+		return b.Bytes()
+	}
+	return nil
 }
 
 type sayer func(format string, args ...any)
@@ -103,14 +169,14 @@ func answers(say sayer, d design.Design, results map[string][]*trial.Result) {
 	if len(d.Questions) == 0 {
 		return
 	}
-	say("## Questions\n\nDifferences in points, first row minus second, paired by seed, with 95 %% intervals of Student's t over seeds (few: they are wide).")
-	say("An answer is open where the interval contains 0. The interval covers prompts and order of training, not the choice of items.\n")
-	say("| question | first | second | six sets | | free answers | |\n|---|---|---|---|---|---|---|")
+	say("## Questions\n\nDifferences, first row minus second, paired by seed, with 95 %% intervals of Student's t over seeds (few: they are wide); **bold**")
+	say("where the interval leaves out 0, open elsewhere. It covers prompts and order of training, not the choice of items. Shares are in")
+	say("points; fewer nats a byte on the references are better.\n")
+	say("| question | first | second | six sets | free answers | nats a byte | reward |\n|---|---|---|---|---|---|---|")
 	for _, q := range d.Questions {
 		cells := []string{q.Text, q.Row, q.Against}
-		for _, c := range []column{average, free} {
-			s := spread(differences(c.of(results[q.Row]), c.of(results[q.Against])))
-			cells = append(cells, difference(s), Verdict(s))
+		for _, c := range []column{average, free, natsPerByte, reward} {
+			cells = append(cells, c.difference(spread(differences(c.of(results[q.Row]), c.of(results[q.Against])))))
 		}
 		say("| %s |", strings.Join(cells, " | "))
 	}
@@ -129,28 +195,22 @@ func differences(a, b []float64) (out []float64) {
 	return out
 }
 
-func difference(s Spread) string {
-	switch {
-	case s.N == 0:
-		return "missing"
-	case math.IsNaN(s.Interval()):
-		return fmt.Sprintf("%+.1f", 100*s.Mean)
+// difference is a mean difference and its interval, bold where that decides.
+func (c column) difference(s Spread) string {
+	format, scale := "%+.1f", 100.0
+	if c.format != "" {
+		format, scale = "%+"+c.format[1:], 1
 	}
-	return fmt.Sprintf("%+.1f ± %.1f", 100*s.Mean, 100*s.Interval())
-}
-
-// Verdict says what an interval decides: higher, lower, equal or open.
-func Verdict(s Spread) string {
 	i := s.Interval()
 	switch {
 	case s.N == 0:
 		return "missing"
 	case math.IsNaN(i):
-		return "one seed"
-	case s.Mean-i > 0:
-		return "higher"
-	case s.Mean+i < 0:
-		return "lower"
+		return fmt.Sprintf(format, scale*s.Mean)
 	}
-	return "open"
+	text := fmt.Sprintf(format+" ± ", scale*s.Mean) + strings.TrimPrefix(fmt.Sprintf(format, scale*i), "+")
+	if math.Abs(s.Mean) > i {
+		text = "**" + text + "**"
+	}
+	return text
 }

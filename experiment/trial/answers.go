@@ -57,7 +57,9 @@ func (l *Lab) Results() (map[string][]*Result, error) {
 		var result *Result
 		data, err := os.ReadFile(l.resultFile(r))
 		if err == nil {
-			err = json.Unmarshal(data, &result)
+			if err = json.Unmarshal(data, &result); err == nil {
+				err = l.readScores(r, result)
+			}
 		} else if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}

@@ -27,8 +27,9 @@ type Result struct {
 	Chars float64            `json:"chars"`
 	// NatsPerByte is the cross-entropy of the held-out references, which are in the fuller style.
 	NatsPerByte float64 `json:"nats_per_byte"`
-	// Reward is the mean of the reward models' scores of those answers.
-	Reward float64 `json:"reward"`
+	// Reward is the mean of the reward models' scores of those answers, Curve the same by epoch for the rows that want it.
+	Reward *float64 `json:"reward,omitempty"`
+	Curve  []Score  `json:"curve,omitempty"`
 	// Updates are the optimizer's steps, Exposures the texts shown for each prompt, Seconds the training's time.
 	Updates   int     `json:"updates,omitempty"`
 	Exposures float64 `json:"exposures,omitempty"`
@@ -96,7 +97,7 @@ func (l *Lab) Run(ctx context.Context) error {
 	}
 	for _, r := range l.rows() {
 		t := task{name: r.label(), run: func(ctx context.Context) error { return l.measureRow(ctx, r) }}
-		if exists(l.resultFile(r)) || seen[l.rowDigest(r)] {
+		if exists(l.resultFile(r)) && exists(l.scoresFile(r)) || seen[l.rowDigest(r)] {
 			continue
 		}
 		seen[l.rowDigest(r)] = true
@@ -130,17 +131,20 @@ func interleave(rows, grounds []task) (all []task) {
 	return all
 }
 
-// measureRow trains or merges, measures, and keeps the result.
+// measureRow trains or merges, measures, keeps the result, and has the answers scored.
 func (l *Lab) measureRow(ctx context.Context, r row) error {
-	ground, dir := l.groundDir(r.condition), filepath.Join(l.Dir, "rows", l.rowDigest(r))
+	if exists(l.resultFile(r)) {
+		return l.score(ctx, r)
+	}
+	ground, dir := l.groundDir(r.condition), l.rowDir(r)
 	if err := copyCommon(ground, dir); err != nil {
 		return err
 	}
-	model, answers, err := filepath.Join(dir, "model"), "fused", error(nil)
+	answers, err := "fused", error(nil)
 	var out Result
 	switch {
 	case r.Model != "":
-		model, answers = l.modelDir(r.Model), r.Model
+		answers = r.Model
 	case r.Merge != "":
 		err = l.merge(ctx, r, dir)
 	default:
@@ -149,7 +153,7 @@ func (l *Lab) measureRow(ctx context.Context, r row) error {
 	if err != nil {
 		return err
 	}
-	if out.Sets, err = l.askSets(ctx, r, model, dir); err != nil {
+	if out.Sets, err = l.askSets(ctx, r, l.model(r), dir); err != nil {
 		return err
 	}
 	if err := out.readAnswers(ctx, dir, answers); err != nil {
@@ -162,10 +166,20 @@ func (l *Lab) measureRow(ctx context.Context, r row) error {
 	if err := write(l.resultFile(r), append(data, '\n')); err != nil {
 		return err
 	}
-	return tidy(dir)
+	return l.score(ctx, r)
 }
 
-// tidy keeps the model, its curve and its answers.
+func (l *Lab) rowDir(r row) string { return filepath.Join(l.Dir, "rows", l.rowDigest(r)) }
+
+// model is the folder of the model that is measured.
+func (l *Lab) model(r row) string {
+	if r.Model != "" {
+		return l.modelDir(r.Model)
+	}
+	return filepath.Join(l.rowDir(r), "model")
+}
+
+// tidy keeps the models, their curve and their answers.
 func tidy(dir string) error {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {

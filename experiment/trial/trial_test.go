@@ -64,6 +64,12 @@ func standIn(args []string) error {
 		lines := `{"step":0,"epoch":0,"end":"start"}` + "\n" + `{"step":1,"epoch":1,"loss":1,"loss_inference":1,"loss_training":null}` + "\n" +
 			`{"step":2,"epoch":2,"loss":1,"loss_inference":1,"loss_training":1}` + "\n"
 		return errors.Join(os.MkdirAll(filepath.Join(dir, "model"), 0o755), write(filepath.Join(dir, "trainer", "metrics.jsonl"), []byte(lines)))
+	case slices.Contains(args, "--reward"):
+		name, text := "rewards.json", `{"rows":[{"epoch":0,"mean":1,"sd":1},{"epoch":1,"mean":2,"sd":3}]}`
+		if slices.Contains(args, "--model") {
+			name, text = "rewards-model-1.json", `{"rows":[{"epoch":0,"mean":4,"sd":1}]}`
+		}
+		return write(filepath.Join(dir, "evaluation", name), []byte(text))
 	case slices.Contains(args, "--task"):
 		task := after("--task")
 		values := map[string]any{"acc,none": 0.25, "acc_norm,none": 0.5, "exact_match,strict-match": 0.75}
@@ -107,6 +113,7 @@ models:
   target: {path: x, mixture: target, fuller: 0.4}
   sage: {path: x, mixture: sage, fuller: 0.4}
 judges: {judge-a: x}
+curves: [main/SFT]
 configuration: "sources: [sage]"
 sections:
   - name: main
@@ -147,9 +154,9 @@ func TestRun(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "more/broken, seed 1: it broke") || strings.Contains(err.Error(), "SFT") {
 		t.Errorf("error is %v, want the broken row's", err)
 	}
-	// Two lessons; common steps of 2 conditions and 2 seeds, and a run for each training: 2 + 2 broken + 2 wrong; six sets and
-	// an evaluation a row but for the untrained one.
-	want := map[string]int{"pretrain": 2, "run": 4 + 6, "train": 4, "merge": 1, "evaluate": 6*6 + 5}
+	// Two lessons; common steps of 2 conditions and 2 seeds, and a run for each training: 2 + 2 broken + 2 wrong; six sets,
+	// rewards and an evaluation a row but for the untrained one.
+	want := map[string]int{"pretrain": 2, "run": 4 + 6, "train": 4, "merge": 1, "evaluate": 6*6 + 5 + 6}
 	if d := cmp.Diff(want, calls()); d != "" {
 		t.Error(d)
 	}
@@ -158,14 +165,15 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	sets := map[string]float64{"mmlu": 0.25, "hellaswag": 0.5, "arc_challenge": 0.5, "winogrande": 0.25, "gsm8k": 0.75, "truthfulqa": 0.25}
-	trained := &Result{Sets: sets, Free: map[string]float64{"facts": 1}, Chars: 3, NatsPerByte: 0.5, Updates: 2, Exposures: 3}
+	reward := 2.0
+	trained := &Result{Reward: &reward, Curve: []Score{{0, 1, 1}, {1, 2, 3}}, Sets: sets, Free: map[string]float64{"facts": 1}, Chars: 3, NatsPerByte: 0.5, Updates: 2, Exposures: 3}
 	for _, r := range results["main/SFT"] {
 		r.Seconds = 0
 	}
 	if d := cmp.Diff([]*Result{trained, trained}, results["main/SFT"]); d != "" {
 		t.Error(d)
 	}
-	if r := results["main/target"]; len(r) != 1 || r[0].Free["facts"] != 0.5 || r[0].Updates != 0 {
+	if r := results["main/target"]; len(r) != 1 || r[0].Free["facts"] != 0.5 || *r[0].Reward != 4 || r[0].Updates != 0 {
 		t.Errorf("the target's result is %+v", r)
 	}
 	if r := results["more/broken"]; len(r) != 2 || r[0] != nil {

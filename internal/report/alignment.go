@@ -116,8 +116,8 @@ func likelihood(alignments []Alignment) draw.Figure {
 		groups = append(groups, draw.Group{Label: a.Source + ", " + a.Mode, Values: []float64{a.LikelihoodKept, a.MassStored}})
 		top = max(top, a.LikelihoodKept)
 	}
-	return draw.Bars{Title: "Likelihood: what alignment keeps of it", Of: "source, mode", Groups: groups, Series: draw.Numbered(0, "likelihood kept", "mass stored"), Top: top, Format: "%.3f", Mark: 1}.
-		Draw().Named("likelihood-kept", "likelihood kept: log-likelihood of the texts by the aligned distributions over that by the source's own; mass stored: mean probability of the stored entries at a position. Dashed: all.")
+	return draw.Bars{Title: "Likelihood: what alignment keeps of it", Of: "source, mode", Groups: groups, Series: draw.Numbered(0, "likelihood", "mass stored"), Top: top, Format: "%.3f", Mark: 1}.
+		Draw().Named("likelihood-kept", "likelihood: log-likelihood of the texts by the aligned distributions over that by the source's own; mass stored: mean probability of the stored entries at a position. Dashed: all.")
 }
 
 // Storage is what summary.json says of the distributions of a dataset.

@@ -328,7 +328,7 @@ func TestBeforeTraining(t *testing.T) {
 	}
 	html := r.read("report.html")
 	contains(t, "page", html,
-		[]string{"Training has not run yet", "win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "<title>judge-a and judge-b: 0.0 %</title>", "<title>judge-b and oracle: 100.0 %</title>", "<title>judge-b, right: 1.00</title>", "<title>judge-a, right: 0.00</title>", "likelihood kept", "bytes on disk"},
+		[]string{"Training has not run yet", "win rate of target", "you &lt;there&gt;?", "It is &lt;b&gt;7&lt;/b&gt;.", `class="t s1"`, "★", "◆", "<title>judge-a and judge-b: 0.0 %</title>", "<title>judge-b and oracle: 100.0 %</title>", "<title>judge-b, right: 1.00</title>", "<title>judge-a, right: 0.00</title>", "likelihood-kept", "bytes on disk"},
 		[]string{"no fusion dataset yet", "<b>7</b>", "NaN", "http://", "https://", "<script src", "<link", "@import", "url(h", "ZgotmplZ"})
 	if n := strings.Count(html, "<details") - strings.Count(html, `<details class="numbers"`); n != len(r.prompts) {
 		t.Errorf("%d examples, want %d", n, len(r.prompts))
@@ -344,6 +344,7 @@ func TestWholeRun(t *testing.T) {
 	r.trained()
 	r.file(rewardsFile, rewarded)
 	r.file("steps/train.json", `{"step":"train","seconds":2,"peak_bytes":3000000,"rows":5}`)
+	r.file("steps/aligned-by-hand.json", `{"step":"aligned-by-hand","seconds":3,"peak_bytes":1,"rows":1}`)
 	r.file("steps/ingest.json", `{"step":"ingest","seconds":1,"peak_bytes":2000,"rows":4}`)
 	c := configured(t)
 	var out strings.Builder
@@ -359,7 +360,7 @@ func TestWholeRun(t *testing.T) {
 			{"target", "target", 0.5, 0.5, map[string]float64{"arithmetic": 1, "facts": 0}},
 			{"sage", "source", 0.25, 0.75, map[string]float64{"arithmetic": 1, "facts": 0.5}},
 			{"fused", "fused", 0.125, 1, map[string]float64{"arithmetic": 1, "facts": 1}},
-		}, Steps: []StepSummary{{"ingest", 1, 2000, 4}, {"train", 2, 3000000, 5}},
+		}, Steps: []StepSummary{{"ingest", 1, 2000, 4}, {"train", 2, 3000000, 5}, {"aligned-by-hand", 3, 1, 1}},
 		Won:      map[string]map[string]int{"inference": {"sage": 2, "target": 1}, "training": {"sage": 3}},
 		WinRates: map[string]map[string]float64{"inference": {"sage": 0.5}, "training": {"sage": 0}},
 		Methods: map[string]float64{
@@ -426,6 +427,16 @@ func TestOtherRuns(t *testing.T) {
 	}
 }
 
+// TestOneEpoch: scores of the target alone make no figure 4, which is said.
+func TestOneEpoch(t *testing.T) {
+	r := newRun(t)
+	r.file(rewardsFile, `{"rows":[{"epoch":0,"responses":4,"mean":1,"sd":1}]}`)
+	if err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "page", r.read("report.html"), []string{"Figure 4 is missing: evaluation/rewards.json has scores of one epoch"}, []string{`id="figure-4"`})
+}
+
 // TestStagesOfEpochs: a stage begins at the end of the epoch before its first one.
 func TestStagesOfEpochs(t *testing.T) {
 	f := rewardCurves([]scores.Run{{Epochs: []scores.Epoch{{Epoch: 0}, {Epoch: 1, Stage: "inference"}, {Epoch: 2, Stage: "training"}, {Epoch: 4, Stage: "training"}}}})
@@ -468,9 +479,9 @@ func TestLengths(t *testing.T) {
 
 func TestDamagedRewards(t *testing.T) {
 	r := newRun(t)
-	r.file(rewardsFile, `{"rows":[{"epoch":0}]}`)
+	r.file(rewardsFile, `{"rows":[{"epoch":0,"responses":-1}]}`)
 	err := Write(context.Background(), configured(t), r.store, Options{}, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "evaluation/rewards.json, row 1: responses is 0") {
+	if err == nil || !strings.Contains(err.Error(), "evaluation/rewards.json, row 1: responses is -1") {
 		t.Errorf("want the file and row named, got %v", err)
 	}
 }

@@ -71,7 +71,8 @@ type StepSummary struct {
 // fused is the trained model's name in evaluations.
 const fused = "fused"
 
-var stepOrder = []string{"ingest", "generate", "reward", "crossentropy", "crossentropy-responses", "fuse", "evaluate", "train", "evaluate-fused"}
+// stepOrder is that of the job; other steps come after these.
+var stepOrder = []string{"ingest", "generate", "reward", "crossentropy", "crossentropy-responses", "judge", "fuse", "evaluate", "train", "evaluate-fused", "evaluate-reward"}
 
 // summarize reads evaluations and step records.
 func summarize(ctx context.Context, c *config.Config, store dataset.Store) (Summary, error) {
@@ -181,9 +182,17 @@ func readSteps(ctx context.Context, store dataset.Store) ([]StepSummary, error) 
 		out = append(out, s)
 	}
 	slices.SortStableFunc(out, func(a, b StepSummary) int {
-		return cmp.Compare(slices.Index(stepOrder, a.Step), slices.Index(stepOrder, b.Step))
+		return cmp.Compare(place(a.Step), place(b.Step))
 	})
 	return out, nil
+}
+
+// place is a step's in the order of the job.
+func place(step string) int {
+	if k := slices.Index(stepOrder, step); k >= 0 {
+		return k
+	}
+	return len(stepOrder)
 }
 
 // all reads every row of a dataset; none when it is not committed.

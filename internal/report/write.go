@@ -121,8 +121,9 @@ func (l *loaded) view(o Options) *view {
 	if len(l.epochs) > 0 {
 		runs = append([]scores.Run{{Epochs: l.epochs}}, runs...)
 	}
-	v.Training = drawn(append([]draw.Figure{rewardCurves(runs), l.losses(), l.weights()}, l.pace()...)...)
-	v.Missing = l.missing()
+	rewards := rewardCurves(runs)
+	v.Training = drawn(append([]draw.Figure{rewards, l.losses(), l.weights()}, l.pace()...)...)
+	v.Missing = l.missing(!rewards.Empty())
 	v.Summary = l.summary
 	return v
 }
@@ -156,8 +157,8 @@ func writeFigures(ctx context.Context, store dataset.Store, figures []draw.Figur
 	return nil
 }
 
-// missing names what has not been run.
-func (l *loaded) missing() []string {
+// missing names what has not been run; rewards says whether figure 4 could be drawn.
+func (l *loaded) missing(rewards bool) []string {
 	out := slices.Clone(l.noTokens)
 	if len(l.selections) == 0 {
 		out = append(out, "There is no fusion dataset yet: profuser run makes it.")
@@ -168,8 +169,11 @@ func (l *loaded) missing() []string {
 	if n := len(l.summary.Models); n == 0 || l.summary.Models[n-1].Role != fused {
 		out = append(out, "The fused model has not been evaluated yet: profuser evaluate, after training.")
 	}
-	if len(l.epochs) == 0 {
+	switch {
+	case len(l.epochs) == 0:
 		out = append(out, "Figure 4 is missing: profuser evaluate --reward scores the responses of each epoch ("+rewardsFile+").")
+	case !rewards:
+		out = append(out, "Figure 4 is missing: "+rewardsFile+" has scores of one epoch, want two; with trainer.keep_epochs a training keeps the model of each, and profuser evaluate --reward scores them.")
 	}
 	return out
 }

@@ -89,7 +89,7 @@ func (b Bars) left() float64 {
 	out := float64(left)
 	if len(b.Series.Names) < 2 {
 		for _, g := range b.Groups {
-			out = max(out, min(190, 14+6.2*float64(len([]rune(g.Label)))))
+			out = max(out, min(190, 14+6.7*float64(len([]rune(g.Label)))))
 		}
 	}
 	return out
@@ -117,7 +117,7 @@ func heading(b *strings.Builder, label string, series int, y float64) float64 {
 	if series < 2 || label == "" {
 		return y
 	}
-	fmt.Fprintf(b, `<text x="0" y="%.0f" font-weight="600">%s</text>`, y+11, html.EscapeString(Clip(label, 58)))
+	fmt.Fprintf(b, `<text x="0" y="%.0f" font-size="12.5" font-weight="600">%s</text>`, y+11, html.EscapeString(Clip(label, 58)))
 	return y + 17
 }
 
@@ -126,14 +126,14 @@ func rowLabel(b *strings.Builder, group string, s Series, i int, left, middle fl
 	if len(s.Names) > 1 {
 		group = s.Names[i]
 	}
-	sideLabel(b, Clip(group, int((left-10)/5.2)), left, middle)
+	sideLabel(b, Clip(group, int((left-10)/5.5)), left, middle)
 }
 
 // sideLabel writes a label before x = left beside its middle, smaller where it is long.
 func sideLabel(b *strings.Builder, text string, left, middle float64) {
-	font := 11.0
-	if 6.2*float64(len([]rune(text))) > left-8 {
-		font = 9.8
+	font := 12.0
+	if 6.7*float64(len([]rune(text))) > left-8 {
+		font = 10.2
 	}
 	fmt.Fprintf(b, `<text x="%g" y="%.0f" text-anchor="end" font-size="%g">%s</text>`, left-7, middle+3, font, html.EscapeString(text))
 }

@@ -175,7 +175,7 @@ func TestSteps(t *testing.T) {
 
 // TestLongLabels: long names of single bars get more room, and no more than half of the drawing.
 func TestLongLabels(t *testing.T) {
-	for label, want := range map[string]string{"vote": `x="104"`, "single, judge-a": `x="107"`, strings.Repeat("long ", 20): `x="190"`} {
+	for label, want := range map[string]string{"vote": `x="104"`, "single, judge-a": `x="114.5"`, strings.Repeat("long ", 20): `x="190"`} {
 		f := Bars{Series: Numbered(0, "score"), Top: 1, Format: "%.1f", Groups: []Group{{Label: label, Values: []float64{1}}}}.Draw()
 		if !strings.Contains(string(f.HTML("")), `<rect class="c0" `+want) {
 			t.Errorf("%q: the bar does not begin at %s: %s", label, want, f.HTML(""))

@@ -38,7 +38,7 @@ var palette = []colour{
 const colours = 8
 
 // style is how drawings look, by the palette's names.
-const style = `svg text{fill:var(--fg)}svg .v{fill:var(--soft);font-size:11px}svg .on{paint-order:stroke;stroke:var(--card);stroke-width:3px}svg .grid{stroke:var(--line)}svg .mark{stroke:var(--soft);stroke-dasharray:4 3}svg .edge{fill:none;stroke:var(--fg);stroke-width:1.2}svg .hatch{fill:none;stroke:var(--fg);stroke-opacity:.55}`
+const style = `svg text{fill:var(--fg)}svg .v{fill:var(--soft);font-size:12px}svg .on{paint-order:stroke;stroke:var(--card);stroke-width:3px}svg .grid{stroke:var(--line)}svg .mark{stroke:var(--soft);stroke-dasharray:4 3}svg .edge{fill:none;stroke:var(--fg);stroke-width:1.2}svg .hatch{fill:none;stroke:var(--fg);stroke-opacity:.55}`
 
 // CSS gives a page the palette, light or dark as the reader's system or the attribute data-theme of the root says, and the
 // look of drawings.

@@ -24,7 +24,7 @@ type Epoch struct {
 	SD        float64 `json:"sd"`
 }
 
-// Epochs reads a rewards.json, whose epochs rise; file names it in errors.
+// Epochs reads a rewards.json, whose epochs rise, and leaves out those without any response; file names it in errors.
 func Epochs(r io.Reader, file string) ([]Epoch, error) {
 	var all struct {
 		Rows []Epoch `json:"rows"`
@@ -39,13 +39,13 @@ func Epochs(r io.Reader, file string) ([]Epoch, error) {
 		switch {
 		case i > 0 && row.Epoch <= all.Rows[i-1].Epoch:
 			return nil, fmt.Errorf("reading %s, row %d: epoch %d after epoch %d, want rising ones", file, i+1, row.Epoch, all.Rows[i-1].Epoch)
-		case row.Responses < 1:
-			return nil, fmt.Errorf("reading %s, row %d: responses is %d, want at least 1", file, i+1, row.Responses)
+		case row.Responses < 0:
+			return nil, fmt.Errorf("reading %s, row %d: responses is %d, want at least 0", file, i+1, row.Responses)
 		case row.SD < 0:
 			return nil, fmt.Errorf("reading %s, row %d: sd is %g, want at least 0", file, i+1, row.SD)
 		}
 	}
-	return all.Rows, nil
+	return slices.DeleteFunc(all.Rows, func(e Epoch) bool { return e.Responses == 0 }), nil
 }
 
 // Run is the epochs of one run, under a name.

@@ -10,6 +10,7 @@ import (
 )
 
 const rewards = `{"rows":[{"epoch":0,"step":0,"stage":"","model":"data/models/target","responses":250,"mean":-0.5,"sd":0.9,"rewards":{"judge-a":{"mean":1,"sd":2}}},
+{"epoch":1,"step":30,"stage":"inference","model":"y","responses":0,"mean":0,"sd":0},
 {"epoch":2,"step":60,"stage":"inference","model":"x","responses":250,"mean":1.5,"sd":0}]}`
 
 func TestEpochs(t *testing.T) {
@@ -23,8 +24,8 @@ func TestEpochs(t *testing.T) {
 		"{}":           "it has no rows",
 		`{"rows":[1]}`: "cannot unmarshal",
 		`{"rows":[{"epoch":1,"responses":1},{"epoch":1,"responses":1}]}`: "row 2: epoch 1 after epoch 1",
-		`{"rows":[{"epoch":1}]}`:                       "row 1: responses is 0",
-		`{"rows":[{"epoch":1,"responses":2,"sd":-1}]}`: "row 1: sd is -1",
+		`{"rows":[{"epoch":1,"responses":-1}]}`:                          "row 1: responses is -1",
+		`{"rows":[{"epoch":1,"responses":2,"sd":-1}]}`:                   "row 1: sd is -1",
 	} {
 		if _, err := Epochs(strings.NewReader(text), "r.json"); err == nil || !strings.Contains(err.Error(), fault) {
 			t.Errorf("%s: want %q, got %v", text, fault, err)
