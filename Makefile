@@ -90,6 +90,9 @@ bench-serving: ## how much of a server's capacity one process uses, and the heap
 	go test -run '^$$' -bench Capacity -benchtime 100000x ./models/serving/transport
 	go test -run '^$$' -bench PromptsOverHTTP -benchtime 100000x -timeout 30m ./pipelines
 
+bench-saturation: ## busy share of a 64-slot server while profuser evaluate --task asks about 10,000 items (docs/benchmarks.md)
+	go test -run '^$$' -bench Saturation -benchtime 10000x -timeout 30m ./pipelines/exam
+
 ROWS ?= 100000
 
 bench-overhead: ## busy slots of a 64-slot server; Beam against a plain loop over ROWS (100,000)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -106,8 +107,12 @@ func train(ctx context.Context, f trainFlags, log io.Writer) error {
 // trainOptions takes the configuration's values over.
 func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Writer) (fusing.Options, error) {
 	target, ok := c.Model(c.Target.Model)
-	if !ok || target.Path == "" {
-		return fusing.Options{}, errors.New("target.model: only a model with a path can be trained")
+	if !ok {
+		return fusing.Options{}, errors.New("target.model: names no model")
+	}
+	dir := cmp.Or(target.Path, target.Tokenizer) // a served target's tokenizer may lie beside its weights
+	if _, err := os.Stat(filepath.Join(dir, "config.json")); err != nil {
+		return fusing.Options{}, fmt.Errorf("target.model: only a model whose weights are here can be trained, and %q has no config.json: give %s a path, or beside its endpoint a tokenizer whose folder is the model's", dir, target.Name)
 	}
 	stages, err := c.Curriculum.Plan()
 	if err != nil {
@@ -129,7 +134,7 @@ func trainOptions(ctx context.Context, c *config.Config, f trainFlags, log io.Wr
 		teaching.Temperature = c.Objective.ChunkTemperature
 	}
 	return fusing.Options{
-		Store: store, Out: c.Out, Target: target.Path,
+		Store: store, Out: c.Out, Target: dir,
 		Format:       chat.Options{ChatTemplate: target.ChatTemplate, EndOfTurn: target.EndOfTurn, BOS: target.BOS},
 		ConfigDigest: c.Digest("train"), Settings: c.Training(), About: about(c), Fused: c.Depends("fuse"), Seed: c.Seed, Holdout: c.Prompts.Holdout,
 		Beta: max(0, float64(c.Objective.Beta)), Lambda: lambda, Normalize: c.Objective.Normalize, Stages: stages,

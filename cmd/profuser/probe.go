@@ -205,7 +205,7 @@ func addExam(c *cobra.Command, o *exam.Options) {
 	f.IntVar(&o.Limit, "limit", 0, "only so many items (of each subject), the first ones; 0 is all")
 	f.BoolVar(&o.ChatTemplate, "apply-chat-template", false, "render examples and item as a conversation with the model's chat template")
 	f.IntVar(&o.MaxNewTokens, "max-new-tokens", harness.MaxNewTokens, "the longest written answer (gsm8k) in tokens")
-	f.IntVar(&o.Concurrency, "concurrency", 32, "requests in flight at each address of --endpoint")
+	f.IntVar(&o.Concurrency, "concurrency", 64, "items in flight at each address of --endpoint, each a request with all its continuations where the server takes a list")
 	f.Float64Var(&o.MaxRejects, "max-rejects", 0, "items that may stay without a score: below 1 a share, from 1 on a number")
 	f.StringVar(&o.Backend, "backend", processor.Default, "what computes a model of a directory: "+processor.Default+", or xla:/path/to/plugin.so")
 	f.BoolVar(&o.JSONL, "jsonl", false, "write items.jsonl too")

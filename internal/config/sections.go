@@ -94,7 +94,7 @@ type Model struct {
 	Path string `yaml:"path" default:"" path:"dir"`
 	// A server that runs the model, instead of path; its key is in the environment variable PROFUSER_API_KEY.
 	Endpoint *Endpoint `yaml:"endpoint"`
-	// Directory with tokenizer.json and tokenizer_config.json, for endpoints: prompts become tokens here. Reward models asked by score or judge need none.
+	// Directory with tokenizer.json and tokenizer_config.json, for endpoints: prompts become tokens here; a served target's is the model's whole folder, where it is to be trained. Reward models asked by score or judge need none.
 	Tokenizer string `yaml:"tokenizer" default:"" path:"dir"`
 	// The model is not at hand: its responses, or scores, come by profuser import. Such a source reads nothing, so it takes no part in training mode, and its responses teach without distributions.
 	Imported bool `yaml:"imported" default:"false" json:",omitempty"`

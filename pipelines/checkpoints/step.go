@@ -110,6 +110,9 @@ func scoring(checkpoint, judge string) string { return judge + " on " + checkpoi
 
 // work answers, scores and writes the results.
 func (s *step) work(ctx context.Context, r *pipelines.Run) (err error) {
+	if wanted.OnlyAdapter(r.Store()) {
+		r.Say("%-24s model/ is an adapter alone, and so are the epochs' models, which are left out: merge them by profuser-trainer merge-adapter and give --model, or train with trainer.lora.save: merged", Step)
+	}
 	if err := r.Items(ctx); err != nil {
 		return err
 	}

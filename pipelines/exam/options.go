@@ -24,7 +24,7 @@ type Options struct {
 	Model, Endpoint, Tokenizer, ServedModel string
 	// Backend computes a model of a directory, such as go:ops_sequential.
 	Backend string
-	// Concurrency is the number of requests in flight at each address of Endpoint, 1 or more.
+	// Concurrency is the number of items in flight at each address of Endpoint, 1 or more.
 	Concurrency int
 	// Task is the benchmark's name, Items its file, FewShot the file of its examples.
 	Task, Items, FewShot string
