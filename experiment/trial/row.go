@@ -60,10 +60,11 @@ func (l *Lab) rowDigest(r row) string {
 	return digest(how...)
 }
 
-// rows are all rows in the order of the sections, those without training once.
+// rows are all rows, seed by seed, so that a stopped experiment has whole tables of its first seeds; those without training
+// come once.
 func (l *Lab) rows() (all []row) {
-	for _, s := range l.Design.Sections {
-		for _, seed := range l.Design.Seeds {
+	for _, seed := range l.Design.Seeds {
+		for _, s := range l.Design.Sections {
 			for _, r := range s.Rows {
 				c := condition{seed: seed, wrong: s.Wrong, short: s.Short, target: s.Target}
 				for _, option := range r.Set {
