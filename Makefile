@@ -122,6 +122,11 @@ likelihood: ## what exact alignment keeps of SmolLM2's likelihood, by target tok
 	test -f $(SMOLLM2)/model.safetensors || $(PYTHON) ../shared/tools/smollm2.py $(SMOLLM2)
 	go run ./data/likelihood -model $(SMOLLM2) -texts $(LIKELIHOOD_TEXTS) -entries $(LIKELIHOOD_ENTRIES) -targets vicuna,mptchat,gpt2,mistral03
 
+BROWSER_PROMPTS ?= 10000
+
+bench-browser: ## the report's browser of BROWSER_PROMPTS (10,000) invented prompts: size, and in Chromium loading, searching, opening (docs/report-browser.md; needs ../shared)
+	go run ./internal/report/browser/measure -prompts $(BROWSER_PROMPTS)
+
 LM_EVAL ?= $(PYTHON)
 BENCHMARK_ITEMS ?= 3
 

@@ -363,8 +363,9 @@
     };
     addEventListener('resize', draw);
     filter();
-    const wanted = /^#prompt-([0-9a-f]{32})$/.exec(location.hash);
-    const at = wanted ? index.ids.indexOf(wanted[1]) : -1;
+    const addressed = () => location.hash.startsWith('#prompt-') ? index.ids.indexOf(location.hash.slice(8)) : -1;
+    addEventListener('hashchange', () => { if (addressed() >= 0) choose(addressed()); });
+    const at = addressed();
     chosen = at >= 0 ? at : found[0];
     root.dataset.usable = Math.round(performance.now());
     await choose(chosen, false);

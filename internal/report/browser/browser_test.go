@@ -401,6 +401,7 @@ setTimeout(async () => {
   const tokens = browser.querySelector('.tokens');
   tokens.focus(); await key(tokens, 'ArrowRight');
   seen.push('token: ' + browser.querySelector('.entries').firstChild.textContent, 'document: ' + document.title);
+  location.hash = '#prompt-WHOLE'; await wait(200); seen.push('address: ' + title());
   document.getElementById('seen').textContent = seen.join('\n');
 }, 1500);
 </script>`
@@ -418,7 +419,7 @@ func TestInChromium(t *testing.T) {
 	var head index
 	section := sectionOf(t, configured(), store)
 	unpacked(t, section, "index", &head)
-	page := "<!DOCTYPE html><meta charset=utf-8><title>whole</title><body>" + section + strings.Replace(driver, "'ID'", "'"+head.IDs[20][:8]+"'", 1)
+	page := "<!DOCTYPE html><meta charset=utf-8><title>whole</title><body>" + section + strings.NewReplacer("'ID'", "'"+head.IDs[20][:8]+"'", "WHOLE", head.IDs[20]).Replace(driver)
 	if err := os.WriteFile(path, []byte(page), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -438,7 +439,7 @@ func TestInChromium(t *testing.T) {
 	want := []string{
 		"135 of 135 prompts.", "Prompt 1", "down: Prompt 2", "end: Prompt 135", "query prompt 13: 7 of 135 prompts.", "query &quot;prompt 13.&quot;: 1 of 135 prompts.", "rows: 1",
 		"query onerror zebra: 0 of 135 prompts.", "query " + head.IDs[20][:8] + ": 1 of 135 prompts.", "query : 135 of 135 prompts.", "tag 1: 67 of 135 prompts.", fmt.Sprintf("mode both: %d of 135 prompts.", both), fmt.Sprintf("agreement modes: %d of 135 prompts.", disagree),
-		"reset: 135 of 135 prompts.", "turn: Prompt 0. &lt;/script&gt;&lt;script&gt;document.title = \"broken\"&lt;/script&gt;", "elements in texts: 0", "token: Token 2 of ", "document: whole",
+		"reset: 135 of 135 prompts.", "turn: Prompt 0. &lt;/script&gt;&lt;script&gt;document.title = \"broken\"&lt;/script&gt;", "elements in texts: 0", "token: Token 2 of ", "document: whole", "address: Prompt 21",
 	}
 	for _, line := range want {
 		if !strings.Contains(strings.ReplaceAll(seen, `"`, "&quot;"), strings.ReplaceAll(line, `"`, "&quot;")) {

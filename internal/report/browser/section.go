@@ -242,10 +242,7 @@ func (b *builder) finish() (template.HTML, error) {
 func pack(value any) (template.HTML, error) {
 	var b strings.Builder
 	characters := base64.NewEncoder(base64.StdEncoding, &b)
-	z, err := gzip.NewWriterLevel(characters, gzip.BestCompression)
-	if err != nil {
-		return "", err
-	}
+	z := gzip.NewWriter(characters)
 	e := json.NewEncoder(z)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(value); err != nil {
