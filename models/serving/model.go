@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -144,7 +143,8 @@ type listed struct {
 func (m *Model) lookUp(ctx context.Context) (vocab int, err error) {
 	length := 0
 	err = m.pool.Do(ctx, transport.Request{Method: http.MethodGet, Path: "/v1/models", Fresh: true, Check: func(reply []byte) (err error) {
-		if vocab, length, err = readModels(reply, m.options.Model); bytes.Contains(reply, []byte(`"owned_by":"profuser"`)) {
+		vocab, length, err = readModels(reply, m.options.Model)
+		if err == nil && ours(reply) {
 			m.fewest = 0
 		}
 		return err
@@ -165,6 +165,16 @@ func (m *Model) lookUp(ctx context.Context) (vocab int, err error) {
 		return 0, errors.New("the server does not say how long a text it reads: set the model's context")
 	}
 	return vocab, nil
+}
+
+// ours says whether a list of models is of profuser serve.
+func ours(reply []byte) bool {
+	var list struct {
+		Data []struct {
+			Owner string `json:"owned_by"`
+		}
+	}
+	return decode(reply, &list) == nil && len(list.Data) == 1 && list.Data[0].Owner == "profuser"
 }
 
 // readModels finds a model in a reply of /v1/models: its number of ids and longest text, 0 where the server does not say.

@@ -204,7 +204,7 @@ func TestServed(t *testing.T) {
 	}()
 	at := httptest.NewServer(server.New(e, server.Options{Name: "target"}))
 	defer at.Close()
-	for _, run := range []string{"winogrande.first_n", "gsm8k.harness"} {
+	for _, run := range []string{"arc_challenge.first_n", "winogrande.first_n", "gsm8k.harness"} {
 		expectations := load(t)
 		expectations.Limit = 3
 		own := options(t, expectations, run, dir)
