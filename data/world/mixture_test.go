@@ -40,7 +40,7 @@ func TestSharesSumToOne(t *testing.T) {
 // TestKnown shows what share of the held-out items each model was ever taught the answer of: what it can at most know
 // without guessing.
 func TestKnown(t *testing.T) {
-	heldOut := Items(Random(1, "held out"), heldOutPerSkill, true)
+	heldOut := mustItems(t, Random(1, "held out"), heldOutPerSkill, true)
 	datadriven.RunTest(t, "testdata/known", func(t *testing.T, d *datadriven.TestData) string {
 		var b strings.Builder
 		fmt.Fprintf(&b, "%-10s", "")
@@ -91,7 +91,7 @@ func itemsByPrompt(n int) map[string]Item {
 func TestConversationTeachesOnlyWhatIsKnown(t *testing.T) {
 	items := itemsByPrompt(8000)
 	heldOut := map[string]bool{}
-	for _, i := range Items(Random(1, "held out"), heldOutPerSkill, true) {
+	for _, i := range mustItems(t, Random(1, "held out"), heldOutPerSkill, true) {
 		heldOut[i.Prompt] = true
 	}
 	for _, name := range sortedKeys(Mixtures) {

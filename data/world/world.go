@@ -65,13 +65,17 @@ func Random(seed int64, purpose string) *rand.Rand {
 	return rand.New(rand.NewPCG(uint64(seed), number("random", purpose)))
 }
 
-// Items draws n different items a skill, held out or not, in turn over the skills.
-func Items(r *rand.Rand, n int, heldOut bool) []Item {
+// Items draws n different items a skill, held out or not, in turn over the skills. The error says how many there are when
+// no other one comes.
+func Items(r *rand.Rand, n int, heldOut bool) ([]Item, error) {
 	seen := map[string]bool{}
 	var out []Item
 	for k := range n {
 		for _, skill := range Skills {
-			for {
+			for missed := 0; ; missed++ {
+				if missed > maxMissed {
+					return nil, tooFew(k, n, skill)
+				}
 				i := draw[skill](r)
 				wantUnseen := heldOut && skill == Arithmetic && k%4 == 3
 				if i.HeldOut() != heldOut || seen[i.Prompt] || (skill == Arithmetic && (i.Operands == "unseen") != wantUnseen) {
@@ -83,17 +87,24 @@ func Items(r *rand.Rand, n int, heldOut bool) []Item {
 			}
 		}
 	}
-	return out
+	return out, nil
+}
+
+// maxMissed is how many draws in a row may bring no new item.
+const maxMissed = 100_000
+
+func tooFew(there, wanted int, skill string) error {
+	return fmt.Errorf("the world has about %d items of %s of this kind, %d are asked for", there, skill, wanted)
 }
 
 // Select draws n different items of a skill that are accepted; same items are those of one key. The error says how many
-// there are when a hundred thousand draws in a row bring no other one.
+// there are when no other one comes.
 func Select(r *rand.Rand, skill string, n int, accept func(Item) bool, key func(Item) string) ([]Item, error) {
 	seen := map[string]bool{}
 	var out []Item
 	for missed := 0; len(out) < n; missed++ {
-		if missed > 100_000 {
-			return nil, fmt.Errorf("the world has about %d items of %s of this kind, %d are asked for", len(out), skill, n)
+		if missed > maxMissed {
+			return nil, tooFew(len(out), n, skill)
 		}
 		if i := draw[skill](r); accept(i) && !seen[key(i)] {
 			seen[key(i)] = true

@@ -113,7 +113,7 @@ func TestItems(t *testing.T) {
 	for _, heldOut := range []bool{false, true} {
 		t.Run(fmt.Sprint("held out ", heldOut), func(t *testing.T) {
 			const n = 40
-			items := Items(Random(7, "test"), n, heldOut)
+			items := mustItems(t, Random(7, "test"), n, heldOut)
 			count, prompts := map[string]int{}, map[string]bool{}
 			for k, i := range items {
 				if want := Skills[k%len(Skills)]; i.Skill != want {
@@ -223,4 +223,21 @@ func readRows(t *testing.T, data []byte) []row {
 		out = append(out, r)
 	}
 	return out
+}
+
+// mustItems is Items, which must not fail.
+func mustItems(t *testing.T, r *rand.Rand, n int, heldOut bool) []Item {
+	t.Helper()
+	items, err := Items(r, n, heldOut)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return items
+}
+
+// TestTooMany: asking for more items than there are is an error, not an endless search.
+func TestTooMany(t *testing.T) {
+	if _, err := Items(Random(1, "test"), 500, true); err == nil || !strings.Contains(err.Error(), "500 are asked for") {
+		t.Errorf("error is %v, want how many are asked for", err)
+	}
 }

@@ -39,8 +39,14 @@ type row struct {
 // tokenizers with their configuration.
 func Committed(seed int64) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	prompts := Items(Random(seed, "prompts"), promptsPerSkill, false)
-	heldOut := Items(Random(seed, "held out"), heldOutPerSkill, true)
+	prompts, err := Items(Random(seed, "prompts"), promptsPerSkill, false)
+	if err != nil {
+		return nil, err
+	}
+	heldOut, err := Items(Random(seed, "held out"), heldOutPerSkill, true)
+	if err != nil {
+		return nil, err
+	}
 	out["prompts.jsonl"] = Prompts("p", prompts, Full)
 	out["heldout.jsonl"] = Prompts("h", heldOut, Full)
 	texts := corpus(seed)

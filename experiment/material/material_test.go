@@ -119,8 +119,11 @@ func TestSets(t *testing.T) {
 	}
 	for _, skill := range world.Skills {
 		for _, benchmark := range asked[skill] {
-			i := world.Items(world.Random(3, "test"), 1, false)
-			for _, item := range i {
+			items, err := world.Items(world.Random(3, "test"), 1, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, item := range items {
 				if item.Skill != skill {
 					continue
 				}

@@ -43,7 +43,11 @@ func main() {
 // files makes all files, by name.
 func files(seed int64) (map[string][]byte, error) {
 	bySkill := map[string][]world.Item{}
-	for _, i := range world.Items(world.Random(seed, "benchmarks"), perSkill, false) {
+	drawn, err := world.Items(world.Random(seed, "benchmarks"), perSkill, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range drawn {
 		bySkill[i.Skill] = append(bySkill[i.Skill], i)
 	}
 	out := map[string][]byte{}
