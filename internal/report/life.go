@@ -174,12 +174,12 @@ func tokensText(b *bytes.Buffer, f *chat.Format, d schemas.TokenDistributions, s
 		special := status != nil && status[i] != schemas.StatusExact && inexact < 3
 		if i < 4 || special {
 			shown++
-			fmt.Fprintf(b, "    token %-3d %-10s", i, tokens.Visible(f, id, 0))
+			fmt.Fprintf(b, "    token %-3d %-10s", i, tokens.Visible(f.Tokenizer(), id, 0))
 			if status != nil {
 				fmt.Fprintf(b, "  %-8s", tokens.StatusNames[status[i]])
 			}
 			for k := at; k < min(at+3, end); k++ {
-				fmt.Fprintf(b, "  %s %.3f", tokens.Visible(f, d.IDs[k], 0), math.Exp(float64(d.LogProbs[k])))
+				fmt.Fprintf(b, "  %s %.3f", tokens.Visible(f.Tokenizer(), d.IDs[k], 0), math.Exp(float64(d.LogProbs[k])))
 			}
 			fmt.Fprintln(b)
 		}

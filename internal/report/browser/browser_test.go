@@ -22,6 +22,7 @@ import (
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/internal/report/invented"
+	"github.com/profuser/profuser/internal/report/tokens"
 	"github.com/profuser/profuser/models/tokenizer"
 	"github.com/profuser/profuser/schemas"
 )
@@ -213,12 +214,12 @@ func sameStrip(t *testing.T, vocabulary *tokenizer.Tokenizer, chunk tokenChunk, 
 	}
 	first, from := 0, 0
 	for i, id := range x.TextIDs {
-		if got := chunk.Vocabulary[s.Tokens[i]]; got != visible(vocabulary, id) || int32(s.Status[i]-'0') != x.Status[i] {
-			t.Errorf("prompt %s, position %d: %q with status %c, want %q with %d", x.ID, i, got, s.Status[i], visible(vocabulary, id), x.Status[i])
+		if got := chunk.Vocabulary[s.Tokens[i]]; got != tokens.Visible(vocabulary, id, 0) || int32(s.Status[i]-'0') != x.Status[i] {
+			t.Errorf("prompt %s, position %d: %q with status %c, want %q with %d", x.ID, i, got, s.Status[i], tokens.Visible(vocabulary, id, 0), x.Status[i])
 		}
 		n := int(x.Counts[i])
 		for k := range min(entriesShown, n) {
-			if chunk.Vocabulary[s.IDs[from+k]] != visible(vocabulary, x.IDs[first+k]) {
+			if chunk.Vocabulary[s.IDs[from+k]] != tokens.Visible(vocabulary, x.IDs[first+k], 0) {
 				t.Errorf("prompt %s, position %d: another entry %d", x.ID, i, k)
 			}
 		}

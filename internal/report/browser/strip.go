@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/profuser/profuser/internal/report/tokens"
 	"github.com/profuser/profuser/models/tokenizer"
 	"github.com/profuser/profuser/schemas"
 )
@@ -35,7 +36,7 @@ func (v *vocabulary) at(id int32) int {
 	if !ok {
 		place = len(v.texts)
 		v.place[id] = place
-		v.texts = append(v.texts, visible(v.tokenizer, id))
+		v.texts = append(v.texts, tokens.Visible(v.tokenizer, id, 0))
 	}
 	return place
 }
@@ -63,13 +64,4 @@ func newStrip(v *vocabulary, x schemas.FusionExample) strip {
 	}
 	s.Status = status.String()
 	return s
-}
-
-// visible is a token as text, with white space shown.
-func visible(t *tokenizer.Tokenizer, id int32) string {
-	b := t.Bytes(id)
-	if len(b) == 0 {
-		return t.Token(id)
-	}
-	return strings.NewReplacer(" ", "␣", "\n", "⏎", "\t", "⇥", "\r", "␍").Replace(strings.ToValidUTF8(string(b), "�"))
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/profuser/profuser/models/chat"
+	"github.com/profuser/profuser/models/tokenizer"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -67,7 +68,7 @@ func ticks(f *chat.Format, ids, starts []int32, size int, status, counts, entrie
 		if i+1 < len(starts) {
 			end = max(start, min(size, int(starts[i+1])))
 		}
-		t := Tick{Text: Visible(f, id, max(0, -int(starts[i]))), Width: max(1, end-start)}
+		t := Tick{Text: Visible(f.Tokenizer(), id, max(0, -int(starts[i]))), Width: max(1, end-start)}
 		if f.Tokenizer().Special(id) {
 			t.Width = max(t.Width, len(t.Text))
 		}
@@ -89,7 +90,7 @@ func ticks(f *chat.Format, ids, starts []int32, size int, status, counts, entrie
 func entriesText(f *chat.Format, ids []int32, logprobs []float32) string {
 	var b strings.Builder
 	for k := range ids[:min(5, len(ids))] {
-		fmt.Fprintf(&b, "%.3f %s\n", math.Exp(float64(logprobs[k])), Visible(f, ids[k], 0))
+		fmt.Fprintf(&b, "%.3f %s\n", math.Exp(float64(logprobs[k])), Visible(f.Tokenizer(), ids[k], 0))
 	}
 	if len(ids) > 5 {
 		fmt.Fprintf(&b, "and %d more", len(ids)-5)
@@ -97,14 +98,14 @@ func entriesText(f *chat.Format, ids []int32, logprobs []float32) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// Visible is a token as text from its byte skip on (what lies before belongs to the template), spaces shown.
-func Visible(f *chat.Format, id int32, skip int) string {
-	b := f.Tokenizer().Bytes(id)
+// Visible is a token as text from its byte skip on (what lies before belongs to the template), white space shown.
+func Visible(t *tokenizer.Tokenizer, id int32, skip int) string {
+	b := t.Bytes(id)
 	if skip < len(b) {
 		b = b[skip:]
 	}
 	if len(b) == 0 {
-		return f.Tokenizer().Token(id)
+		return t.Token(id)
 	}
-	return strings.NewReplacer(" ", "␣", "\n", "⏎", "\t", "⇥").Replace(strings.ToValidUTF8(string(b), "�"))
+	return strings.NewReplacer(" ", "␣", "\n", "⏎", "\t", "⇥", "\r", "␍").Replace(strings.ToValidUTF8(string(b), "�"))
 }
