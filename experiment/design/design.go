@@ -21,6 +21,8 @@ import (
 
 // Design is the file.
 type Design struct {
+	// Note stands at the document's head.
+	Note string `yaml:"note"`
 	// Seeds of the repetitions: each draws the prompts, the wrong references and the order of the training anew.
 	Seeds []int64 `yaml:"seeds"`
 	// Items is the seed of the held-out items and sets, the same for all repetitions.
@@ -74,6 +76,8 @@ type Section struct {
 	// Wrong is the share of wrong references, Short says that references are in the models' own style.
 	Wrong float64 `yaml:"wrong_references"`
 	Short bool    `yaml:"short_references"`
+	// Formatted is the share of prompts that are asked as the benchmarks ask.
+	Formatted float64 `yaml:"formatted_prompts"`
 	// Target is the model to train.
 	Target string `yaml:"target"`
 	// Rows are the methods.
@@ -92,13 +96,26 @@ type Row struct {
 	Merge string `yaml:"merge"`
 }
 
-// Question compares two rows of one section, or one row in two sections.
+// Question compares two rows of one section, one row in two sections, or two rows over several sections.
 type Question struct {
 	// Text is the question.
 	Text string `yaml:"text"`
-	// Row and Against are "section/row".
+	// Row and Against are "section/row", or with Over names of rows.
 	Row     string `yaml:"row"`
 	Against string `yaml:"against"`
+	// Over are the sections whose differences are averaged, seed by seed.
+	Over []string `yaml:"over"`
+}
+
+// Pairs are the "section/row" that are compared.
+func (q Question) Pairs() (pairs [][2]string) {
+	if len(q.Over) == 0 {
+		return [][2]string{{q.Row, q.Against}}
+	}
+	for _, section := range q.Over {
+		pairs = append(pairs, [2]string{section + "/" + q.Row, section + "/" + q.Against})
+	}
+	return pairs
 }
 
 // Read reads a file; quick takes the sizes and sections of its key quick.
@@ -136,7 +153,7 @@ func Parse(data []byte, quick bool) (Design, error) {
 	if q := f.Quick; quick {
 		f.Seeds, f.Prompts, f.HeldOut, f.SetItems, f.Design.Lesson.Tokens = q.Seeds, q.Prompts, q.HeldOut, q.SetItems, q.Tokens
 		f.Sections = slices.DeleteFunc(f.Sections, func(s Section) bool { return !slices.Contains(q.Sections, s.Name) })
-		f.Questions = slices.DeleteFunc(f.Questions, func(q Question) bool { return f.find(q.Row) != nil || f.find(q.Against) != nil })
+		f.Questions = slices.DeleteFunc(f.Questions, func(q Question) bool { return f.findAll(q) != nil })
 	}
 	return f.Design, f.check()
 }
@@ -178,10 +195,8 @@ func (d Design) check() error {
 		}
 	}
 	for _, q := range d.Questions {
-		for _, row := range []string{q.Row, q.Against} {
-			if err := d.find(row); err != nil {
-				fault("question %q: %w", q.Text, err)
-			}
+		if err := d.findAll(q); err != nil {
+			fault("question %q: %w", q.Text, err)
 		}
 	}
 	return errors.Join(faults...)
@@ -205,6 +220,14 @@ func (d Design) checkRows(s Section) (faults []error) {
 		}
 	}
 	return faults
+}
+
+// findAll says whether all rows of a question are there.
+func (d Design) findAll(q Question) (err error) {
+	for _, pair := range q.Pairs() {
+		err = errors.Join(err, d.find(pair[0]), d.find(pair[1]))
+	}
+	return err
 }
 
 // find says whether "section/row" is there.

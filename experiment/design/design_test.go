@@ -25,6 +25,7 @@ sections:
   - {name: more, title: B, target: target, rows: [{name: SFT, set: [preset=sft]}]}
 questions:
   - {text: better?, row: main/SFT, against: main/target}
+  - {text: pooled?, row: SFT, against: SFT, over: [main, more]}
   - {text: same?, row: main/SFT, against: more/SFT}
 quick: {seeds: [3], prompts_per_skill: 2, held_out_per_skill: 2, set_items: 3, lesson_tokens: 10, sections: [main]}
 `
@@ -34,7 +35,7 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Sections) != 2 || len(d.Questions) != 2 || d.Lesson.Tokens != 6000 || d.Sections[0].Rows[1].Set[0] != "preset=sft" {
+	if len(d.Sections) != 2 || len(d.Questions) != 3 || d.Lesson.Tokens != 6000 || d.Sections[0].Rows[1].Set[0] != "preset=sft" {
 		t.Errorf("read %+v", d)
 	}
 	q, err := Parse([]byte(small), true)
@@ -56,6 +57,7 @@ func TestFaults(t *testing.T) {
 		{"{name: target, model: target}", "{name: target, model: target, merge: x}", "one of set, model, merge"},
 		{"{name: SFT, set: [preset=sft]}\n  -", "{name: target, set: [preset=sft]}\n  -", "a name of its own"},
 		{"row: main/SFT, against: main/target", "row: main/no, against: main/target", `"main/no" is no section/row`},
+		{"over: [main, more]", "over: [main, none]", `"none/SFT" is no section/row`},
 		{"name: more", "name: main", "there twice"},
 		{"jobs: 2", "job: 2", "job"},
 	} {

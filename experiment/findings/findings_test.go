@@ -66,11 +66,14 @@ func TestDifference(t *testing.T) {
 // TestMarkdown holds the document against a golden: means and deviations, one value, missing seeds and rows.
 func TestMarkdown(t *testing.T) {
 	d := design.Design{
-		Seeds: []int64{1, 2}, Prompts: 5, SetItems: 40,
-		Sections: []design.Section{{Name: "main", Title: "Main", Text: "All.", Rows: []design.Row{{Name: "target"}, {Name: "SFT"}, {Name: "late"}, {Name: "never"}}}},
+		Note: "Fixed before.", Seeds: []int64{1, 2}, Prompts: 5, SetItems: 40,
+		Sections: []design.Section{{Name: "main", Title: "Main", Text: "All.", Rows: []design.Row{{Name: "target"}, {Name: "SFT"}, {Name: "late"}, {Name: "never"}}}, {Name: "other", Title: "Other", Text: "None.", Rows: []design.Row{{Name: "never"}}}},
 		Curves:   []string{"main/SFT"},
 		Questions: []design.Question{
-			{Text: "better?", Row: "main/SFT", Against: "main/target"}, {Text: "later?", Row: "main/late", Against: "main/SFT"}, {Text: "ever?", Row: "main/never", Against: "main/SFT"},
+			{Text: "better?", Row: "main/SFT", Against: "main/target"},
+			{Text: "later?", Row: "main/late", Against: "main/SFT"},
+			{Text: "ever?", Row: "main/never", Against: "main/SFT"},
+			{Text: "in all?", Row: "SFT", Against: "target", Over: []string{"main", "again"}},
 		},
 	}
 	result := func(x float64) *trial.Result {
@@ -81,6 +84,7 @@ func TestMarkdown(t *testing.T) {
 		return r
 	}
 	results := map[string][]*trial.Result{"main/target": {result(0.4)}, "main/SFT": {result(0.5), result(0.51)}, "main/late": {result(0.6), nil}, "main/never": {nil, nil}}
+	results["again/SFT"], results["again/target"] = []*trial.Result{result(0.6), result(0.5)}, []*trial.Result{result(0.5)}
 	for k, r := range results["main/SFT"] {
 		r.Curve = []trial.Score{{Epoch: 0, Mean: 1, SD: 2}, {Epoch: 1, Mean: 1.5 + float64(k), SD: 3}}
 	}

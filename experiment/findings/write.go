@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,8 +51,7 @@ func Markdown(d design.Design, results map[string][]*trial.Result, quick bool, n
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	say("# The comparison of methods on the demo's world\n")
-	say("Written by `%s` on %s (%s/%s). Rows, seeds, β, learning rates and budgets stand in data/experiment.yaml; they were", command, now.Format(time.DateOnly), runtime.GOOS, runtime.GOARCH)
-	say("fixed before the first run. What the tables mean is in [easy-to-hard.md](easy-to-hard.md).\n")
+	say("Written by `%s` on %s (%s/%s), by what data/experiment.yaml says. %s\n", command, now.Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, d.Note)
 	say("Numbers are means over %d seeds ± their sample standard deviation, in percent where a column is a share. A seed draws the", len(d.Seeds))
 	say("%d prompts of each skill, wrong references and the order of the training; the items measured with are the same for all.", d.Prompts)
 	say("Rows without ± were not trained and have one value. Items also vary: with at most %d in a set, a set's own standard error", d.SetItems)
@@ -60,6 +60,10 @@ func Markdown(d design.Design, results map[string][]*trial.Result, quick bool, n
 	curves(say, d, results)
 	for _, s := range d.Sections {
 		say("## %s\n\n%s\n", s.Title, s.Text)
+		if !begun(s, results) {
+			say("Not run yet.\n")
+			continue
+		}
 		say("The six benchmark formats:\n")
 		table(say, s, results, setColumns())
 		say("\nFree answers to held-out questions, the cross-entropy of their references (fuller style, nats a byte), the reward models'")
@@ -130,6 +134,16 @@ func Methods(d design.Design, results map[string][]*trial.Result) []byte {
 	return nil
 }
 
+// begun says that a section has a result.
+func begun(s design.Section, results map[string][]*trial.Result) bool {
+	for _, r := range s.Rows {
+		if slices.ContainsFunc(results[s.Name+"/"+r.Name], func(r *trial.Result) bool { return r != nil }) {
+			return true
+		}
+	}
+	return false
+}
+
 type sayer func(format string, args ...any)
 
 // table has a row a method.
@@ -175,12 +189,29 @@ func answers(say sayer, d design.Design, results map[string][]*trial.Result) {
 	say("| question | first | second | six sets | free answers | nats a byte | reward |\n|---|---|---|---|---|---|---|")
 	for _, q := range d.Questions {
 		cells := []string{q.Text, q.Row, q.Against}
+		if len(q.Over) > 0 {
+			cells[0] += " Over " + strings.Join(q.Over, ", ")
+		}
 		for _, c := range []column{average, free, natsPerByte, reward} {
-			cells = append(cells, c.difference(spread(differences(c.of(results[q.Row]), c.of(results[q.Against])))))
+			cells = append(cells, c.difference(spread(asked(c, q, results))))
 		}
 		say("| %s |", strings.Join(cells, " | "))
 	}
 	say("")
+}
+
+// asked are a question's differences by seed; those over several sections are their mean, of seeds that all have.
+func asked(c column, q design.Question, results map[string][]*trial.Result) (out []float64) {
+	pairs := q.Pairs()
+	for _, p := range pairs {
+		for k, d := range differences(c.of(results[p[0]]), c.of(results[p[1]])) {
+			if k == len(out) {
+				out = append(out, 0)
+			}
+			out[k] += d / float64(len(pairs))
+		}
+	}
+	return out
 }
 
 // differences pairs by seed; a row with one value has it for every seed.

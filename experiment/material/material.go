@@ -20,20 +20,26 @@ import (
 	"github.com/profuser/profuser/schemas"
 )
 
-// References is what the prompts' references are like.
-type References struct {
+// Style is what prompts and their references are like.
+type Style struct {
 	// Wrong is the share of references with a wrong answer, of each skill.
 	Wrong float64
 	// Short says that references are in the models' own short style.
 	Short bool
+	// Formatted is the share of each skill's prompts that are asked as the benchmarks ask, with the benchmark's answer for
+	// reference; HellaSwag's and TruthfulQA's are left out, whose sets have no wordings of their own.
+	Formatted float64
 }
 
 // Prompts are perSkill conversations of each skill, drawn by the seed; which references are wrong is drawn too, whatever
 // their style.
-func Prompts(seed int64, perSkill int, of References) ([]byte, error) {
-	if of.Wrong < 0 || of.Wrong > 1 {
-		return nil, fmt.Errorf("references: wrong is %v, want a share from 0 to 1", of.Wrong)
+func Prompts(seed int64, perSkill int, of Style) ([]byte, error) {
+	for _, share := range []float64{of.Wrong, of.Formatted} {
+		if share < 0 || share > 1 {
+			return nil, fmt.Errorf("prompts: a share is %v, want 0 to 1", share)
+		}
 	}
+	var formatted [][]byte
 	var items []world.Item
 	wrong := map[string]bool{}
 	for _, skill := range world.Skills {
@@ -45,9 +51,20 @@ func Prompts(seed int64, perSkill int, of References) ([]byte, error) {
 		for _, k := range world.Random(seed, "wrong "+skill).Perm(len(all))[:int(of.Wrong*float64(len(all))+0.5)] {
 			wrong[all[k].Prompt] = true
 		}
+		if asked[skill] != nil && skill != quiz.Skills["hellaswag"] {
+			n := int(of.Formatted*float64(len(all)) + 0.5)
+			for k, i := range all[:n] {
+				line, err := formattedPrompt(world.Random(seed, "format "+i.Prompt), k, i)
+				if err != nil {
+					return nil, err
+				}
+				formatted = append(formatted, line)
+			}
+			all = all[n:]
+		}
 		items = append(items, all...)
 	}
-	return world.Prompts("p", items, func(i world.Item) string {
+	plain := world.Prompts("p", items, func(i world.Item) string {
 		switch {
 		case of.Short && wrong[i.Prompt]:
 			return i.WrongOwn
@@ -57,7 +74,22 @@ func Prompts(seed int64, perSkill int, of References) ([]byte, error) {
 			return i.WrongReference
 		}
 		return i.Reference
-	}), nil
+	})
+	return append(plain, bytes.Join(formatted, nil)...), nil
+}
+
+// formattedPrompt is an item as one of its skill's benchmarks asks it, a line of a prompt file.
+func formattedPrompt(r *rand.Rand, k int, i world.Item) ([]byte, error) {
+	of := asked[i.Skill]
+	turns, err := Asked(of[r.IntN(len(of))], r.IntN(1000), i)
+	if err != nil {
+		return nil, err
+	}
+	last := len(turns) - 1
+	line, err := json.Marshal(map[string]any{
+		"id": fmt.Sprintf("f-%s-%04d", i.Skill, k+1), "messages": turns[:last], "reference": turns[last].Content, "tags": i.Tags(), "answer": i.Answer, "candidates": i.Candidates,
+	})
+	return append(line, '\n'), err
 }
 
 func prompt(i world.Item) string { return i.Prompt }

@@ -32,7 +32,7 @@ func read(t *testing.T, data []byte) (all []line) {
 	return all
 }
 
-func prompts(t *testing.T, seed int64, of References) []line {
+func prompts(t *testing.T, seed int64, of Style) []line {
 	t.Helper()
 	data, err := Prompts(seed, 40, of)
 	if err != nil {
@@ -43,11 +43,11 @@ func prompts(t *testing.T, seed int64, of References) []line {
 
 // TestPrompts: a seed decides prompts, references decide references alone, and a quarter of each skill's can be wrong.
 func TestPrompts(t *testing.T) {
-	right, wrong, short := prompts(t, 1, References{}), prompts(t, 1, References{Wrong: 0.25}), prompts(t, 1, References{Short: true})
-	if d := cmp.Diff(right, prompts(t, 1, References{})); d != "" {
+	right, wrong, short := prompts(t, 1, Style{}), prompts(t, 1, Style{Wrong: 0.25}), prompts(t, 1, Style{Short: true})
+	if d := cmp.Diff(right, prompts(t, 1, Style{})); d != "" {
 		t.Errorf("a second run differs: %s", d)
 	}
-	if cmp.Equal(right, prompts(t, 2, References{})) {
+	if cmp.Equal(right, prompts(t, 2, Style{})) {
 		t.Error("seeds 1 and 2 have the same prompts")
 	}
 	changed, seen := map[string]int{}, map[string]int{}
@@ -70,6 +70,29 @@ func TestPrompts(t *testing.T) {
 	}
 }
 
+// TestFormatted: a share of the prompts is asked as benchmarks ask, the others are as they were.
+func TestFormatted(t *testing.T) {
+	plain, mixed := prompts(t, 1, Style{}), prompts(t, 1, Style{Formatted: 0.5})
+	if len(mixed) != len(plain) {
+		t.Fatalf("%d prompts, want %d", len(mixed), len(plain))
+	}
+	known, formatted := map[string]bool{}, map[string]int{}
+	for _, p := range plain {
+		known[p.Messages[0].Content] = true
+	}
+	for _, p := range mixed {
+		if !known[p.Messages[0].Content] {
+			formatted[p.Tags[0]]++
+			if p.Reference == "" || p.Messages[len(p.Messages)-1].Role != "user" {
+				t.Errorf("formatted prompt %+v", p)
+			}
+		}
+	}
+	if d := cmp.Diff(map[string]int{"arithmetic": 20, "facts": 20, "pronouns": 20}, formatted); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestHeldOutApart: no prompt of any seed is a held-out item.
 func TestHeldOutApart(t *testing.T) {
 	data, err := HeldOut(7, 30)
@@ -86,7 +109,7 @@ func TestHeldOutApart(t *testing.T) {
 		t.Error(d)
 	}
 	for seed := range int64(3) {
-		for _, l := range prompts(t, seed, References{}) {
+		for _, l := range prompts(t, seed, Style{}) {
 			if held[l.Messages[0].Content] {
 				t.Errorf("seed %d fuses on a held-out item: %s", seed, l.Messages[0].Content)
 			}
@@ -98,7 +121,7 @@ func TestTooMany(t *testing.T) {
 	if _, err := world.Select(world.Random(7, "test"), world.Pronouns, 100, heldOut("unseen"), prompt); err == nil || !strings.Contains(err.Error(), "the world has about 0 items") {
 		t.Errorf("error is %v, want how many there are", err)
 	}
-	if _, err := Prompts(1, 10, References{Wrong: 2}); err == nil || !strings.Contains(err.Error(), "0 to 1") {
+	if _, err := Prompts(1, 10, Style{Wrong: 2}); err == nil || !strings.Contains(err.Error(), "0 to 1") {
 		t.Errorf("error is %v, want the range", err)
 	}
 	if _, err := Lesson(1, "nobody", 10, 0.5); err == nil || !strings.Contains(err.Error(), "nobody") {

@@ -38,6 +38,7 @@ type condition struct {
 	seed    int64
 	wrong   float64
 	short   bool
+	formats float64
 	target  string
 	sources string // an option of the row, or ""
 }
@@ -69,7 +70,11 @@ func (l *Lab) groundDigest(c condition) string {
 	for _, name := range l.competitors(c) {
 		models = append(models, name, l.modelDigest(name))
 	}
-	return digest(revision, "ground", c.seed, c.wrong, c.short, c.target, c.sources, models, d.Prompts, d.HeldOut, d.Items, d.Configuration, d.Judges)
+	how := []any{revision, "ground", c.seed, c.wrong, c.short, c.target, c.sources, models, d.Prompts, d.HeldOut, d.Items, d.Configuration, d.Judges}
+	if c.formats > 0 {
+		how = append(how, "formats", c.formats)
+	}
+	return digest(how...)
 }
 
 func (l *Lab) groundDir(c condition) string {
@@ -194,7 +199,7 @@ func (l *Lab) ground(c condition) task {
 		if exists(filepath.Join(dir, "done")) {
 			return nil
 		}
-		prompts, err := material.Prompts(c.seed, d.Prompts, material.References{Wrong: c.wrong, Short: c.short})
+		prompts, err := material.Prompts(c.seed, d.Prompts, material.Style{Wrong: c.wrong, Short: c.short, Formatted: c.formats})
 		if err != nil {
 			return err
 		}

@@ -66,7 +66,7 @@ func (l *Lab) rows() (all []row) {
 	for _, seed := range l.Design.Seeds {
 		for _, s := range l.Design.Sections {
 			for _, r := range s.Rows {
-				c := condition{seed: seed, wrong: s.Wrong, short: s.Short, target: s.Target}
+				c := condition{seed: seed, wrong: s.Wrong, short: s.Short, formats: s.Formatted, target: s.Target}
 				for _, option := range r.Set {
 					if strings.HasPrefix(option, "sources=") {
 						c.sources = option
