@@ -52,7 +52,7 @@ func Markdown(d design.Design, results map[string][]*trial.Result, quick bool, n
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	say("# The comparison of methods on the demo's world\n")
 	say("Written by `%s` on %s (%s/%s), by what data/experiment.yaml says. %s\n", command, now.Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, d.Note)
-	say("Numbers are means over %d seeds ± their sample standard deviation, in percent where a column is a share. A seed draws the", len(d.Seeds))
+	say("Numbers are means over up to %d seeds (column seeds) ± their sample standard deviation, in percent where a column is a share. A seed draws the", len(d.Seeds))
 	say("%d prompts of each skill, wrong references and the order of the training; the items measured with are the same for all.", d.Prompts)
 	say("Rows without ± were not trained and have one value. Items also vary: with at most %d in a set, a set's own standard error", d.SetItems)
 	say("is up to %.0f points, the average's about %.0f.\n", 100*0.5/math.Sqrt(float64(d.SetItems)), 100*0.5/math.Sqrt(float64(6*d.SetItems)))
@@ -148,13 +148,13 @@ type sayer func(format string, args ...any)
 
 // table has a row a method.
 func table(say sayer, s design.Section, results map[string][]*trial.Result, columns []column) {
-	head, rule := []string{"method"}, []string{"---"}
+	head, rule := []string{"method", "seeds"}, []string{"---", "---"}
 	for _, c := range columns {
 		head, rule = append(head, c.name), append(rule, "---")
 	}
 	say("| %s |\n|%s|", strings.Join(head, " | "), strings.Join(rule, "|"))
 	for _, r := range s.Rows {
-		cells := []string{r.Name}
+		cells := []string{r.Name, fmt.Sprint(spread(average.of(results[s.Name+"/"+r.Name])).N)}
 		for _, c := range columns {
 			cells = append(cells, c.cell(spread(c.of(results[s.Name+"/"+r.Name]))))
 		}
