@@ -37,6 +37,8 @@ type Design struct {
 	Lesson Lesson `yaml:"lesson"`
 	// Models are the chat models by name.
 	Models map[string]Model `yaml:"models"`
+	// Sources are those that answer in every section; a section's target comes to them.
+	Sources []string `yaml:"sources"`
 	// Configuration is the text of all rows' fusion.yaml (docs/configuration.md) without version, out, seed, models and
 	// target, which the experiment adds, as it writes the files prompts.jsonl and heldout.jsonl.
 	Configuration string `yaml:"configuration"`
@@ -176,6 +178,11 @@ func (d Design) check() error {
 	for name, m := range d.Models {
 		if _, ok := world.Mixtures[m.Mixture]; !ok {
 			fault("models.%s.mixture: is %q, want a mixture of the demo's world", name, m.Mixture)
+		}
+	}
+	for _, name := range d.Sources {
+		if _, ok := d.Models[name]; !ok {
+			fault("sources: %q is no name of models", name)
 		}
 	}
 	seen := map[string]bool{}

@@ -14,6 +14,7 @@ set_items: 6
 jobs: 2
 lesson: {conversations: 200, tokens: 6000, learning_rate: 1e-3}
 models: {target: {path: data/models/target, mixture: target, fuller: 0.4}}
+sources: [target]
 configuration: "sources: [reckoner]"
 sections:
   - name: main
@@ -50,6 +51,7 @@ func TestParse(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for _, c := range []struct{ from, to, want string }{
 		{"seeds: [1]", "seeds: []", "seeds: is empty"},
+		{"sources: [target]\n", "sources: [nobody]\n", `sources: "nobody" is no name of models`},
 		{"jobs: 2", "jobs: 0", "jobs: is 0, want 1 or more"},
 		{"mixture: target", "mixture: nobody", `models.target.mixture: is "nobody"`},
 		{"title: A\n    target: target", "title: A\n    target: other", `section main: target is "other"`},

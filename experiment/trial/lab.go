@@ -81,21 +81,9 @@ func (l *Lab) groundDir(c condition) string {
 	return filepath.Join(l.Dir, "grounds", l.groundDigest(c))
 }
 
-// competitors are all models of a condition: the target and every chat model that is no other target.
+// competitors are the target and the sources.
 func (l *Lab) competitors(c condition) []string {
-	names := []string{c.target}
-	for name := range l.Design.Models {
-		if name != c.target && l.isSource(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names[1:])
-	return names
-}
-
-// isSource says that no section trains the model.
-func (l *Lab) isSource(name string) bool {
-	return !slices.ContainsFunc(l.Design.Sections, func(s design.Section) bool { return s.Target == name })
+	return append([]string{c.target}, slices.Sorted(slices.Values(l.Design.Sources))...)
 }
 
 // command runs a program on one processor; what it says goes to a file, whose last lines make the error.

@@ -112,6 +112,7 @@ lesson: {conversations: 4, tokens: 10, learning_rate: 1e-3}
 models:
   target: {path: x, mixture: target, fuller: 0.4}
   sage: {path: x, mixture: sage, fuller: 0.4}
+sources: [sage]
 judges: {judge-a: x}
 curves: [main/SFT]
 configuration: "sources: [sage]"
