@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/profuser/profuser/experiment/design"
@@ -85,8 +86,24 @@ func (l *Lab) resultFile(r row) string {
 	return filepath.Join(l.Dir, "results", l.rowDigest(r)+".json")
 }
 
-// Run does what is not done yet.
+// Run does what is not done yet. Another one in the same folder is refused.
 func (l *Lab) Run(ctx context.Context) error {
+	if err := os.MkdirAll(l.Dir, 0o755); err != nil {
+		return err
+	}
+	lock, err := os.Open(l.Dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fmt.Errorf("another experiment works in %s: wait for it, or give another -out", l.Dir)
+	}
+	return perform(ctx, l.tasks(), l.Design.Jobs, l.Say)
+}
+
+// tasks are what is not done yet, in the order in which it is begun.
+func (l *Lab) tasks() []task {
 	tasks := []task{l.sets()}
 	var lessons, grounds, rows []task
 	seen := map[string]bool{}
@@ -114,7 +131,7 @@ func (l *Lab) Run(ctx context.Context) error {
 		add(&rows, t)
 	}
 	// A section's common steps come just before its first row needs them: rows that are ready go first.
-	return perform(ctx, slices.Concat(tasks, lessons, interleave(rows, grounds)), l.Design.Jobs, l.Say)
+	return slices.Concat(tasks, lessons, interleave(rows, grounds))
 }
 
 // interleave puts each ground before the first row that needs it.

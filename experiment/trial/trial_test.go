@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -189,6 +190,25 @@ func TestRun(t *testing.T) {
 	want["run"] += 2
 	if d := cmp.Diff(want, calls()); d != "" {
 		t.Errorf("the second run: %s", d)
+	}
+}
+
+// TestOneAtATime: a second experiment in a folder is refused.
+func TestOneAtATime(t *testing.T) {
+	l, calls := lab(t, small)
+	f, err := os.Open(l.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Run(context.Background()); err == nil || !strings.Contains(err.Error(), "another experiment works in") {
+		t.Errorf("error is %v, want that another one works there", err)
+	}
+	if len(calls()) > 0 {
+		t.Errorf("called %v", calls())
 	}
 }
 
