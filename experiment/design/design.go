@@ -154,6 +154,7 @@ func Parse(data []byte, quick bool) (Design, error) {
 	}
 	if q := f.Quick; quick {
 		f.Seeds, f.Prompts, f.HeldOut, f.SetItems, f.Design.Lesson.Tokens = q.Seeds, q.Prompts, q.HeldOut, q.SetItems, q.Tokens
+		f.Curves = nil // they take half as long as the trainings
 		f.Sections = slices.DeleteFunc(f.Sections, func(s Section) bool { return !slices.Contains(q.Sections, s.Name) })
 		f.Questions = slices.DeleteFunc(f.Questions, func(q Question) bool { return f.findAll(q) != nil })
 	}
