@@ -19,33 +19,27 @@ func (out *Result) readAnswers(ctx context.Context, dir, model string) error {
 	if err != nil {
 		return err
 	}
-	d, err := dataset.Open(ctx, store, "evaluation/"+model)
+	answers, err := dataset.All[schemas.Evaluation](ctx, store, "evaluation/"+model)
 	if err != nil {
 		return err
 	}
-	right, n := map[string]int{}, map[string]int{}
-	nats, size, chars, rows := 0.0, 0, 0, 0
-	for part := range d.Parts() {
-		answers, _, err := dataset.Rows[schemas.Evaluation](ctx, d, part)
-		if err != nil {
-			return err
-		}
-		for _, a := range answers {
-			n[a.Skill]++
-			if a.Correct {
-				right[a.Skill]++
-			}
-			nats, size, chars, rows = nats+a.Nats, size+int(a.Bytes), chars+utf8.RuneCountInString(a.Text), rows+1
-		}
-	}
-	if rows == 0 {
+	if len(answers) == 0 {
 		return errors.New("the evaluation has no rows")
+	}
+	right, n := map[string]int{}, map[string]int{}
+	nats, size, chars := 0.0, 0, 0
+	for _, a := range answers {
+		n[a.Skill]++
+		if a.Correct {
+			right[a.Skill]++
+		}
+		nats, size, chars = nats+a.Nats, size+int(a.Bytes), chars+utf8.RuneCountInString(a.Text)
 	}
 	out.Free = map[string]float64{}
 	for skill, of := range n {
 		out.Free[skill] = float64(right[skill]) / float64(of)
 	}
-	out.NatsPerByte, out.Chars = nats/float64(max(size, 1)), float64(chars)/float64(rows)
+	out.NatsPerByte, out.Chars = nats/float64(max(size, 1)), float64(chars)/float64(len(answers))
 	return nil
 }
 

@@ -75,6 +75,9 @@ func TestCommitAndRead(t *testing.T) {
 		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("rows (-want +got):\n%s", diff)
 		}
+		if all, err := All[schemas.Prompt](ctx, s, "prompts"); err != nil || !cmp.Equal(got, all) {
+			t.Errorf("all rows at once are %d, %v; want the same %d", len(all), err, len(got))
+		}
 		_, _, err = Rows[schemas.Prompt](ctx, d, 2)
 		fails(t, err, "has the parts 0 to 1, not 2")
 		_, _, err = Rows[schemas.Reward](ctx, d, 0)
@@ -170,6 +173,8 @@ func TestChangedPart(t *testing.T) {
 		}
 		put(t, s, 1, samplePrompts(1))
 		_, _, err = Rows[schemas.Prompt](ctx, d, 1)
+		fails(t, err, "it was changed or damaged")
+		_, err = All[schemas.Prompt](ctx, s, "prompts")
 		fails(t, err, "it was changed or damaged")
 	})
 }

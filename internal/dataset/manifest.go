@@ -255,6 +255,22 @@ func Rows[T any](ctx context.Context, d *Dataset, part int) ([]T, Footer, error)
 	return rows, f, nil
 }
 
+// All reads every row of a committed dataset, as Rows does.
+func All[T any](ctx context.Context, s Store, name string) (all []T, err error) {
+	d, err := Open(ctx, s, name)
+	if err != nil {
+		return nil, err
+	}
+	for part := range d.Parts() {
+		rows, _, err := Rows[T](ctx, d, part)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rows...)
+	}
+	return all, nil
+}
+
 // Footer reads the footer of a part.
 func (d *Dataset) Footer(ctx context.Context, part int) (Footer, error) {
 	f, _, err := footerAt(ctx, d.store, d.Key(part))

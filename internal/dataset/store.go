@@ -32,6 +32,14 @@ type Store interface {
 	URL() string
 }
 
+// Replace writes an object anew, for what is a view of other objects and no data: for a moment it is not there.
+func Replace(ctx context.Context, s Store, key string, data []byte) error {
+	if err := s.Remove(ctx, key); err != nil {
+		return err
+	}
+	return s.Create(ctx, key, data)
+}
+
 // Object is one object of a listing.
 type Object struct {
 	// Key is its name.

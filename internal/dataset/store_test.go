@@ -54,6 +54,14 @@ func TestStore(t *testing.T) {
 		if data, err := s.Read(ctx, "a/1"); err != nil || string(data) != "a/1" {
 			t.Errorf("read %q, %v", data, err)
 		}
+		for _, text := range []string{"new", "newer"} {
+			if err := Replace(ctx, s, "c", []byte(text)); err != nil {
+				t.Error(err)
+			}
+			if data, err := s.Read(ctx, "c"); err != nil || string(data) != text {
+				t.Errorf("replaced by %q, read %q, %v", text, data, err)
+			}
+		}
 		keys, err := s.List(ctx, "a/")
 		if diff := cmp.Diff([]string{"a/1", "a/2", "a/b/3"}, keys); err != nil || diff != "" {
 			t.Errorf("list: %v\n%s", err, diff)

@@ -200,19 +200,7 @@ func all[T any](ctx context.Context, store dataset.Store, name string) ([]T, err
 	if done, err := committed(ctx, store, name); err != nil || !done {
 		return nil, err
 	}
-	d, err := dataset.Open(ctx, store, name)
-	if err != nil {
-		return nil, err
-	}
-	var out []T
-	for k := range d.Parts() {
-		rows, _, err := dataset.Rows[T](ctx, d, k)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, rows...)
-	}
-	return out, nil
+	return dataset.All[T](ctx, store, name)
 }
 
 // committed says whether a dataset has a manifest.

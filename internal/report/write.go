@@ -87,7 +87,7 @@ func Write(ctx context.Context, c *config.Config, store dataset.Store, o Options
 		name string
 		data []byte
 	}{{"summary.json", append(summary, '\n')}, {"report.html", html.Bytes()}, {"life-of-a-prompt.md", l.life()}} {
-		if err := replace(ctx, store, f.name, f.data); err != nil {
+		if err := dataset.Replace(ctx, store, f.name, f.data); err != nil {
 			return err
 		}
 	}
@@ -147,10 +147,10 @@ func writeFigures(ctx context.Context, store dataset.Store, figures []draw.Figur
 		}
 	}
 	for _, f := range figures {
-		if err := replace(ctx, store, folder+"/"+f.Name+".svg", f.SVG()); err != nil {
+		if err := dataset.Replace(ctx, store, folder+"/"+f.Name+".svg", f.SVG()); err != nil {
 			return err
 		}
-		if err := replace(ctx, store, folder+"/"+f.Name+".csv", f.CSV()); err != nil {
+		if err := dataset.Replace(ctx, store, folder+"/"+f.Name+".csv", f.CSV()); err != nil {
 			return err
 		}
 	}
@@ -184,12 +184,4 @@ func size(n int64) string {
 		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
 	}
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-}
-
-// replace writes an object anew: these files are views of what is there, not data.
-func replace(ctx context.Context, store dataset.Store, key string, data []byte) error {
-	if err := store.Remove(ctx, key); err != nil {
-		return err
-	}
-	return store.Create(ctx, key, data)
 }

@@ -106,10 +106,7 @@ func (s *step) write(ctx context.Context, store dataset.Store) error {
 		key  string
 		data []byte
 	}{{"evaluation/" + s.name + ".json", append(data, '\n')}, {"evaluation/" + s.name + ".md", table.Bytes()}} {
-		if err := store.Remove(ctx, file.key); err != nil {
-			return err
-		}
-		if err := store.Create(ctx, file.key, file.data); err != nil {
+		if err := dataset.Replace(ctx, store, file.key, file.data); err != nil {
 			return err
 		}
 	}
@@ -119,21 +116,12 @@ func (s *step) write(ctx context.Context, store dataset.Store) error {
 
 // scoresOf reads a reward model's scores.
 func scoresOf(ctx context.Context, store dataset.Store, name string) (map[schemas.ResponseKey]float64, error) {
-	d, err := dataset.Open(ctx, store, name)
-	if err != nil {
-		return nil, err
-	}
+	rows, err := dataset.All[schemas.Reward](ctx, store, name)
 	scores := map[schemas.ResponseKey]float64{}
-	for part := range d.Parts() {
-		rows, _, err := dataset.Rows[schemas.Reward](ctx, d, part)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
-			scores[r.Key()] = r.Score
-		}
+	for _, r := range rows {
+		scores[r.Key()] = r.Score
 	}
-	return scores, nil
+	return scores, err
 }
 
 // Table writes results as Markdown: means ± standard deviations.

@@ -51,7 +51,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err := o.score(ctx, store, model, h, parts, int64(len(items)), out); err != nil {
 		return err
 	}
-	scores, err := all(ctx, store)
+	scores, err := dataset.All[schemas.BenchmarkScore](ctx, store, scoresName)
 	if err != nil {
 		return err
 	}
@@ -136,20 +136,4 @@ func (o Options) job(ctx context.Context, url string, m inflight.Model, h datase
 			examine.Examine(s, step, url, inflight.OpenParts(m.Concurrency, partItems), sink.Numbers(s, parts, 1))
 		},
 	})
-}
-
-// all are the scores in order.
-func all(ctx context.Context, store dataset.Store) (scores []schemas.BenchmarkScore, err error) {
-	d, err := dataset.Open(ctx, store, scoresName)
-	if err != nil {
-		return nil, err
-	}
-	for k := range d.Parts() {
-		rows, _, err := dataset.Rows[schemas.BenchmarkScore](ctx, d, k)
-		if err != nil {
-			return nil, err
-		}
-		scores = append(scores, rows...)
-	}
-	return scores, nil
 }

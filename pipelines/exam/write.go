@@ -41,10 +41,7 @@ func (o Options) write(ctx context.Context, store dataset.Store, m inflight.Mode
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := store.Remove(ctx, name); err != nil {
-			return err
-		}
-		if err := store.Create(ctx, name, files[name]); err != nil {
+		if err := dataset.Replace(ctx, store, name, files[name]); err != nil {
 			return err
 		}
 	}

@@ -71,19 +71,7 @@ func Read[T any](ctx context.Context, url, name string) ([]T, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := dataset.Open(ctx, store, name)
-	if err != nil {
-		return nil, err
-	}
-	var all []T
-	for k := range d.Parts() {
-		rows, _, err := dataset.Rows[T](ctx, d, k)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, rows...)
-	}
-	return all, nil
+	return dataset.All[T](ctx, store, name)
 }
 
 // Run makes parts 0 to n-1 of a step's datasets, of the given schemas, on the runner under test, and commits them.

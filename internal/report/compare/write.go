@@ -111,10 +111,7 @@ func Write(ctx context.Context, here, there Run, w io.Writer) error {
 		return err
 	}
 	for name, data := range map[string][]byte{"report-compare.html": html.Bytes(), "report-compare.json": append(data, '\n')} {
-		if err := here.Store.Remove(ctx, name); err != nil {
-			return err
-		}
-		if err := here.Store.Create(ctx, name, data); err != nil {
+		if err := dataset.Replace(ctx, here.Store, name, data); err != nil {
 			return err
 		}
 	}
