@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/profuser/profuser/fusion/advantage"
+	"github.com/profuser/profuser/internal/report/draw"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -193,7 +194,7 @@ func settings(here, there *loaded) []Setting {
 // marks compares a model's results: accuracy by skill, and cross-entropy.
 func marks(model string, here, there map[string]schemas.Evaluation) []Mark {
 	type both struct{ right, otherRight, nats, otherNats []float64 }
-	bySkill := map[string]*both{"all": {}}
+	all, bySkill := &both{}, map[string]*both{}
 	number := map[bool]float64{true: 1}
 	for _, id := range slices.Sorted(maps.Keys(here)) {
 		a := here[id]
@@ -204,31 +205,21 @@ func marks(model string, here, there map[string]schemas.Evaluation) []Mark {
 		if bySkill[a.Skill] == nil {
 			bySkill[a.Skill] = &both{}
 		}
-		for _, x := range []*both{bySkill["all"], bySkill[a.Skill]} {
+		for _, x := range []*both{all, bySkill[a.Skill]} {
 			x.right, x.otherRight = append(x.right, number[a.Correct]), append(x.otherRight, number[b.Correct])
 			if a.Bytes > 0 && b.Bytes > 0 {
 				x.nats, x.otherNats = append(x.nats, a.Nats/float64(a.Bytes)), append(x.otherNats, b.Nats/float64(b.Bytes))
 			}
 		}
 	}
-	var out []Mark
-	skills := slices.SortedFunc(maps.Keys(bySkill), func(a, b string) int {
-		return cmp.Or(cmp.Compare(boolean(b == "all"), boolean(a == "all")), cmp.Compare(a, b))
-	})
-	for _, skill := range skills {
+	out := []Mark{{model, "all", "accuracy", pair(all.right, all.otherRight)}}
+	for _, skill := range slices.Sorted(maps.Keys(bySkill)) {
 		out = append(out, Mark{model, skill, "accuracy", pair(bySkill[skill].right, bySkill[skill].otherRight)})
 	}
-	if all := bySkill["all"]; len(all.nats) > 0 {
+	if len(all.nats) > 0 {
 		out = append(out, Mark{model, "all", "nats_per_byte", pair(all.nats, all.otherNats)})
 	}
 	return out
-}
-
-func boolean(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // table counts a run's wins, on the responses that were candidates.
@@ -335,11 +326,7 @@ func beginning(p schemas.Prompt) string {
 	if len(p.Messages) == 0 {
 		return ""
 	}
-	text := []rune(strings.Join(strings.Fields(p.Messages[len(p.Messages)-1].Content), " "))
-	if len(text) > 100 {
-		return string(text[:99]) + "…"
-	}
-	return string(text)
+	return draw.Clip(strings.Join(strings.Fields(p.Messages[len(p.Messages)-1].Content), " "), 100)
 }
 
 // benchmarks compares the metrics that both runs have of the same folder and task. Their keys are such as "acc,none", beside

@@ -168,11 +168,9 @@ func curves(here, there *loaded) []draw.Figure {
 				if mode == schemas.ModeTraining {
 					loss = m.LossTraining
 				}
-				if loss != nil && !math.IsNaN(*loss) && !math.IsInf(*loss, 0) {
-					batches.X, batches.Y = append(batches.X, float64(m.Step)), append(batches.Y, smoothed(batches.Y, *loss))
-				}
-				if h, ok := m.HeldOut[mode]; ok && !slices.Contains(held.X, float64(m.Step)) {
-					held.X, held.Y = append(held.X, float64(m.Step)), append(held.Y, h.Loss)
+				batches.Smooth(float64(m.Step), loss)
+				if h, ok := m.HeldOut[mode]; ok {
+					held.At(float64(m.Step), h.Loss)
 				}
 			}
 			lines = append(lines, batches, held)
@@ -190,12 +188,4 @@ func curves(here, there *loaded) []draw.Figure {
 	}
 	out = append(out, rewards.Draw().Named("rewards", "Mean over the held-out responses of the mean score of the reward models; bars reach one standard deviation over responses."))
 	return slices.DeleteFunc(out, draw.Figure.Empty)
-}
-
-// smoothed is the moving mean after one more value.
-func smoothed(before []float64, y float64) float64 {
-	if n := len(before); n > 0 {
-		return before[n-1] + 0.2*(y-before[n-1])
-	}
-	return y
 }

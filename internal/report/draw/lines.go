@@ -20,6 +20,26 @@ type Line struct {
 	Colour int
 }
 
+// At appends a point, the first one of a place.
+func (l *Line) At(x, y float64) {
+	if n := len(l.X); n == 0 || l.X[n-1] != x {
+		l.X, l.Y = append(l.X, x), append(l.Y, y)
+	}
+}
+
+// Smooth appends the moving mean of the values so far, in which each one counts a fifth; nil and what is not finite is left
+// out.
+func (l *Line) Smooth(x float64, y *float64) {
+	if y == nil || math.IsNaN(*y) || math.IsInf(*y, 0) {
+		return
+	}
+	mean := *y
+	if n := len(l.Y); n > 0 {
+		mean = l.Y[n-1] + 0.2*(*y-l.Y[n-1])
+	}
+	l.X, l.Y = append(l.X, x), append(l.Y, mean)
+}
+
 // Lines are lines over their common range.
 type Lines struct {
 	Title, XLabel, YLabel string
