@@ -3,15 +3,14 @@ package report
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"iter"
 
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/internal/report/records"
 	"github.com/profuser/profuser/internal/report/scores"
 	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/schemas"
@@ -124,10 +123,10 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 		l.summary.advantage(l.table())
 		l.summary.Alignments = l.alignments()
 	}
-	if l.metrics, err = readLines[metric](ctx, store, "trainer/metrics.jsonl"); err != nil {
+	if l.metrics, err = records.Lines[metric](ctx, store, "trainer/metrics.jsonl"); err != nil {
 		return nil, err
 	}
-	if l.samples, err = readLines[sample](ctx, store, "trainer/samples.jsonl"); err != nil {
+	if l.samples, err = records.Lines[sample](ctx, store, "trainer/samples.jsonl"); err != nil {
 		return nil, err
 	}
 	l.epochs, err = readRewards(ctx, store)
@@ -217,26 +216,4 @@ func read[T any](ctx context.Context, store dataset.Store, l *loaded, name strin
 	m := d.Manifest
 	l.datasets = append(l.datasets, datasetLine{name, len(m.Parts), m.Rows, m.Bytes, m.RejectCodes})
 	return rows, nil
-}
-
-// readLines reads a file that the training appends to; none before it. A last line cut short by a kill is left out.
-func readLines[T any](ctx context.Context, store dataset.Store, key string) ([]T, error) {
-	b, err := store.Read(ctx, key)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	var out []T
-	for line := range bytes.Lines(b) {
-		if line[len(line)-1] != '\n' {
-			break
-		}
-		var m T
-		if err := json.Unmarshal(line, &m); err != nil {
-			return nil, fmt.Errorf("reading %s, line %d: %w", key, len(out)+1, err)
-		}
-		out = append(out, m)
-	}
-	return out, nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/profuser/profuser/fusion/dist"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/internal/report/records"
 	"github.com/profuser/profuser/internal/report/scores"
 	"github.com/profuser/profuser/internal/report/tokens"
 	"github.com/profuser/profuser/models/chat"
@@ -360,7 +361,9 @@ func TestWholeRun(t *testing.T) {
 			{"target", "target", 0.5, 0.5, map[string]float64{"arithmetic": 1, "facts": 0}},
 			{"sage", "source", 0.25, 0.75, map[string]float64{"arithmetic": 1, "facts": 0.5}},
 			{"fused", "fused", 0.125, 1, map[string]float64{"arithmetic": 1, "facts": 1}},
-		}, Steps: []StepSummary{{"ingest", 1, 2000, 4}, {"train", 2, 3000000, 5}, {"aligned-by-hand", 3, 1, 1}},
+		}, Steps: []records.Step{
+			{Step: "ingest", Seconds: 1, PeakBytes: 2000, Rows: 4}, {Step: "train", Seconds: 2, PeakBytes: 3000000, Rows: 5}, {Step: "aligned-by-hand", Seconds: 3, PeakBytes: 1, Rows: 1},
+		},
 		Won:      map[string]map[string]int{"inference": {"sage": 2, "target": 1}, "training": {"sage": 3}},
 		WinRates: map[string]map[string]float64{"inference": {"sage": 0.5}, "training": {"sage": 0}},
 		Methods: map[string]float64{

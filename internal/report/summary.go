@@ -1,15 +1,12 @@
 package report
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -17,6 +14,7 @@ import (
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/internal/config"
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/internal/report/records"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -25,7 +23,7 @@ type Summary struct {
 	// Models are the target, the sources and, once trained, the fused model.
 	Models []ModelSummary `json:"models"`
 	// Steps are what each step cost, in the order of the job.
-	Steps []StepSummary `json:"steps"`
+	Steps []records.Step `json:"steps"`
 	// Items is the number of held-out items.
 	Items int `json:"items"`
 	// Won counts the prompts that each competitor wins, by mode; empty before fuse.
@@ -56,23 +54,8 @@ type ModelSummary struct {
 	BySkill map[string]float64 `json:"by_skill"`
 }
 
-// StepSummary is one step's cost.
-type StepSummary struct {
-	// Step is the step's name.
-	Step string `json:"step"`
-	// Seconds is the time that it worked, all runs together.
-	Seconds float64 `json:"seconds"`
-	// PeakBytes is the largest resident memory of its process.
-	PeakBytes int64 `json:"peak_bytes"`
-	// Rows is the number of rows read.
-	Rows int `json:"rows"`
-}
-
 // fused is the trained model's name in evaluations.
 const fused = "fused"
-
-// stepOrder is that of the job; other steps come after these.
-var stepOrder = []string{"ingest", "generate", "reward", "crossentropy", "crossentropy-responses", "judge", "fuse", "evaluate", "train", "evaluate-fused", "evaluate-reward"}
 
 // summarize reads evaluations and step records.
 func summarize(ctx context.Context, c *config.Config, store dataset.Store) (Summary, error) {
@@ -112,7 +95,7 @@ func summarize(ctx context.Context, c *config.Config, store dataset.Store) (Summ
 		s.Models = append(s.Models, m)
 		s.Items = max(s.Items, len(rows))
 	}
-	steps, err := readSteps(ctx, store)
+	steps, err := records.Steps(ctx, store)
 	s.Steps = steps
 	return s, err
 }
@@ -158,41 +141,6 @@ func (s Summary) skills() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(seen))
-}
-
-// readSteps reads steps/*.json.
-func readSteps(ctx context.Context, store dataset.Store) ([]StepSummary, error) {
-	keys, err := store.List(ctx, "steps/")
-	if err != nil {
-		return nil, err
-	}
-	var out []StepSummary
-	for _, k := range keys {
-		if path.Ext(k) != ".json" {
-			continue
-		}
-		b, err := store.Read(ctx, k)
-		if err != nil {
-			return nil, err
-		}
-		var s StepSummary
-		if err := json.Unmarshal(b, &s); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", k, err)
-		}
-		out = append(out, s)
-	}
-	slices.SortStableFunc(out, func(a, b StepSummary) int {
-		return cmp.Compare(place(a.Step), place(b.Step))
-	})
-	return out, nil
-}
-
-// place is a step's in the order of the job.
-func place(step string) int {
-	if k := slices.Index(stepOrder, step); k >= 0 {
-		return k
-	}
-	return len(stepOrder)
 }
 
 // all reads every row of a dataset; none when it is not committed.

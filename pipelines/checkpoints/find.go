@@ -1,9 +1,6 @@
 package checkpoints
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/profuser/profuser/internal/config"
+	"github.com/profuser/profuser/internal/report/records"
 	"github.com/profuser/profuser/pipelines/wanted"
 )
 
@@ -103,22 +101,14 @@ func ends(path string) (map[int]moment, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("reading the training's metrics: %w", err)
 	}
+	lines, err := records.Parse[moment](data, path)
 	found := map[int]moment{}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, len(data)+1)
-	for n := 1; lines.Scan(); n++ {
-		var m moment
-		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
-			if !bytes.HasSuffix(data, []byte("\n")) && bytes.HasSuffix(data, lines.Bytes()) {
-				break // a training that goes on is writing it
-			}
-			return nil, fmt.Errorf("reading %s: line %d: %w", path, n, err)
-		}
+	for _, m := range lines {
 		if m.Epoch > 0 && m.Step >= found[m.Epoch].Step {
 			found[m.Epoch] = m
 		}
 	}
-	return found, lines.Err()
+	return found, err
 }
 
 // folder is the checkpoint of a folder, of whatever run. Its name holds a piece of the digest of its files, so that models of

@@ -11,6 +11,7 @@ import (
 
 	"github.com/profuser/profuser/fusion/advantage"
 	"github.com/profuser/profuser/internal/report/draw"
+	"github.com/profuser/profuser/internal/report/records"
 	"github.com/profuser/profuser/schemas"
 )
 
@@ -118,13 +119,10 @@ type Cost struct {
 
 var modes = []string{schemas.ModeInference, schemas.ModeTraining}
 
-// stepOrder is the order of the job.
-var stepOrder = []string{"ingest", "generate", "reward", "judge", "crossentropy", "crossentropy-responses", "fuse", "train", "evaluate", "evaluate-fused"}
-
 // compared sets the runs against each other.
 func compared(here, there *loaded) Comparison {
 	c := Comparison{Here: here.name, There: there.name, Missing: []string{}, Settings: settings(here, there), Marks: []Mark{}}
-	for _, step := range stepOrder {
+	for _, step := range records.Order {
 		c.absent(step, here.settings[step] != nil, there.settings[step] != nil)
 	}
 	for _, model := range union(here.evaluations, there.evaluations) {
@@ -150,7 +148,7 @@ func (c *Comparison) absent(what string, here, there bool) {
 	if here {
 		name = c.There
 	}
-	if slices.Contains(stepOrder, what) {
+	if slices.Contains(records.Order, what) {
 		what = "the step " + what
 	}
 	c.Missing = append(c.Missing, fmt.Sprintf("%s lacks %s", name, what))
@@ -170,7 +168,7 @@ func union[T any](a, b map[string]T) []string {
 func settings(here, there *loaded) []Setting {
 	out := []Setting{}
 	at := map[[3]string]int{}
-	for _, step := range stepOrder {
+	for _, step := range records.Order {
 		a, b := here.settings[step], there.settings[step]
 		if a == nil || b == nil {
 			continue
@@ -356,7 +354,7 @@ func benchmarks(here, there *loaded) []Benchmark {
 func costs(here, there *loaded) []Cost {
 	out := []Cost{}
 	names := union(here.steps, there.steps)
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(slices.Index(stepOrder, a), slices.Index(stepOrder, b)) })
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(records.Place(a), records.Place(b)) })
 	for _, step := range names {
 		a, b := here.steps[step], there.steps[step]
 		out = append(out, Cost{step, a.Seconds, b.Seconds, a.PeakBytes, b.PeakBytes, a.Rows, b.Rows})

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/profuser/profuser/internal/dataset"
+	"github.com/profuser/profuser/internal/report/records"
 	"github.com/profuser/profuser/internal/report/scores"
 	"github.com/profuser/profuser/schemas"
 )
@@ -33,18 +34,10 @@ type loaded struct {
 	readings    map[string]map[string]schemas.TeacherForcing
 	rewards     map[string]map[schemas.ResponseKey]float64
 	prompts     map[string]schemas.Prompt
-	steps       map[string]stepCost
+	steps       map[string]records.Step
 	metrics     []metric
 	epochs      []scores.Epoch
 	benchmarks  map[string]benchmark // folder
-}
-
-// stepCost is a step's record.
-type stepCost struct {
-	Step      string  `json:"step"`
-	Seconds   float64 `json:"seconds"`
-	PeakBytes int64   `json:"peak_bytes"`
-	Rows      int     `json:"rows"`
 }
 
 // metric is a line of trainer/metrics.jsonl.
@@ -74,7 +67,7 @@ func load(ctx context.Context, run Run) (*loaded, error) {
 	l := &loaded{
 		name: run.Name, settings: map[string]map[string]string{}, evaluations: map[string]map[string]schemas.Evaluation{}, selections: map[string]map[string]schemas.Selection{},
 		readings: map[string]map[string]schemas.TeacherForcing{}, rewards: map[string]map[schemas.ResponseKey]float64{}, prompts: map[string]schemas.Prompt{},
-		steps: map[string]stepCost{}, benchmarks: map[string]benchmark{},
+		steps: map[string]records.Step{}, benchmarks: map[string]benchmark{},
 	}
 	keys, err := run.Store.List(ctx, "")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -170,15 +163,20 @@ func each[T any](ctx context.Context, d *dataset.Dataset, f func(T), columns ...
 
 // files reads what is no dataset: records of steps, the training's metrics and keys, reward scores, benchmarks.
 func (l *loaded) files(ctx context.Context, store dataset.Store, keys []string) error {
+	steps, err := records.Steps(ctx, store)
+	if err != nil {
+		return err
+	}
+	for _, s := range steps {
+		l.steps[s.Step] = s
+	}
+	if l.metrics, err = records.Lines[metric](ctx, store, "trainer/metrics.jsonl"); err != nil {
+		return err
+	}
 	for _, key := range keys {
 		folder, file := path.Split(key)
 		var err error
 		switch {
-		case folder == "steps/" && path.Ext(file) == ".json":
-			var s stepCost
-			if err = decode(ctx, store, key, &s); err == nil {
-				l.steps[s.Step] = s
-			}
 		case key == "trainer/done.json":
 			var done struct {
 				Depends map[string]string `json:"depends"`
@@ -186,8 +184,6 @@ func (l *loaded) files(ctx context.Context, store dataset.Store, keys []string) 
 			if err = decode(ctx, store, key, &done); err == nil {
 				l.note("train", done.Depends)
 			}
-		case key == "trainer/metrics.jsonl":
-			l.metrics, err = metrics(ctx, store, key)
 		case key == "evaluation/rewards.json":
 			var data []byte
 			if data, err = store.Read(ctx, key); err == nil {
@@ -216,24 +212,4 @@ func decode(ctx context.Context, store dataset.Store, key string, into any) erro
 		return fmt.Errorf("reading %s in %s: %w", key, store.URL(), err)
 	}
 	return nil
-}
-
-// metrics reads the training's lines; a last one cut short by a kill is left out.
-func metrics(ctx context.Context, store dataset.Store, key string) ([]metric, error) {
-	data, err := store.Read(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	var out []metric
-	for line := range bytes.Lines(data) {
-		if !bytes.HasSuffix(line, []byte("\n")) {
-			break
-		}
-		var m metric
-		if err := json.Unmarshal(line, &m); err != nil {
-			return nil, fmt.Errorf("reading %s in %s, line %d: %w", key, store.URL(), len(out)+1, err)
-		}
-		out = append(out, m)
-	}
-	return out, nil
 }
