@@ -242,7 +242,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 	if len(codes) < 2 { // on a loaded machine one dataset may see time limits only
 		t.Errorf("rejects of %v only; the test wants several kinds", codes)
 	}
-	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+	for _, mode := range schemas.Modes {
 		m := manifest(t, out, "fusion/"+mode)
 		if m.Rows+m.Rejects != prompts || m.Rows == 0 {
 			t.Errorf("fusion/%s: %d examples, %d rejects, want %d together", mode, m.Rows, m.Rejects, prompts)

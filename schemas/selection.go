@@ -12,6 +12,9 @@ const (
 	ModeTraining = "training"
 )
 
+// Modes are both, in the order of tables.
+var Modes = [...]string{ModeInference, ModeTraining}
+
 // MixedSource stands for the source where the distributions of all of them were averaged (training mode, Avg-CE).
 const MixedSource = "mixed"
 

@@ -1,11 +1,21 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/profuser/profuser/internal/config"
+	"github.com/profuser/profuser/internal/dataset"
 	"github.com/profuser/profuser/internal/inspect"
+	"github.com/profuser/profuser/internal/report"
+	"github.com/profuser/profuser/internal/report/compare"
+	"github.com/profuser/profuser/internal/report/scores"
 )
 
 // newInspect shows datasets and files.
@@ -66,4 +76,92 @@ func newValidate() *cobra.Command {
 	c.Flags().StringArrayVar(&o.Tokenizers, "tokenizer", nil, "a model's directory or tokenizer.json; rows over its vocabulary are checked with it; may be repeated")
 	c.Flags().IntVar(&o.Faults, "faults", 10, "how many faults to list")
 	return c
+}
+
+// newReport writes the report.
+func newReport() *cobra.Command {
+	var rewards []string
+	var methods, other string
+	c := command("report", "Write report.html, its figures and summary.json, and print the final table",
+		"Read everything under the out folder and write report.html (self-contained), report/ (every figure as SVG and CSV), summary.json\nand life-of-a-prompt.md there. Works before training too: the report says what is missing.",
+		func(ctx context.Context, c *config.Config, out io.Writer) error {
+			store, err := dataset.OpenStore(ctx, c.Out)
+			if err != nil {
+				return err
+			}
+			o, err := reportOptions(rewards, methods)
+			if err != nil {
+				return err
+			}
+			if other == "" {
+				return report.Write(ctx, c, store, o, out)
+			}
+			runs, err := otherRun(ctx, c, store, other)
+			if err != nil {
+				return fmt.Errorf("--compare %s: %w", other, err)
+			}
+			if err := report.Write(ctx, c, store, o, out); err != nil {
+				return err
+			}
+			return compare.Write(ctx, runs[0], runs[1], out)
+		})
+	c.Flags().StringArrayVar(&rewards, "rewards", nil, "NAME=FILE: draw another run's evaluation/rewards.json in figure 4, under that name; may be repeated")
+	c.Flags().StringVar(&methods, "methods", "", "CSV `FILE` with the columns method, score and sd: benchmark scores of models trained with each advantage method, for figure 3")
+	c.Flags().StringVar(&other, "compare", "", "`OTHER`: another run's out folder (local, gs:// or s3://) or configuration: also write report-compare.html and report-compare.json, which set this run against it")
+	return c
+}
+
+// otherRun names this run and the one that --compare gives, by the last parts of their folders that differ.
+func otherRun(ctx context.Context, c *config.Config, store dataset.Store, other string) (runs [2]compare.Run, err error) {
+	out := other
+	if ext := filepath.Ext(other); ext == ".yaml" || ext == ".yml" {
+		theirs, err := config.Load(other, nil)
+		if err != nil {
+			return runs, err
+		}
+		out = theirs.Out
+	}
+	if filepath.Clean(out) == filepath.Clean(c.Out) {
+		return runs, fmt.Errorf("both runs lie in %s: want another one's", out)
+	}
+	theirs, err := dataset.OpenStore(ctx, out)
+	if err != nil {
+		return runs, err
+	}
+	here, there := filepath.Base(c.Out), filepath.Base(out)
+	if here == there {
+		here, there = c.Out, out
+	}
+	return [2]compare.Run{{Name: here, Store: store}, {Name: there, Store: theirs}}, nil
+}
+
+// reportOptions reads the files that a report's flags name.
+func reportOptions(rewards []string, methods string) (o report.Options, err error) {
+	for _, r := range rewards {
+		name, file, ok := strings.Cut(r, "=")
+		if !ok || name == "" {
+			return o, fmt.Errorf("--rewards %s: want NAME=FILE", r)
+		}
+		epochs, err := readFile(file, scores.Epochs)
+		if err != nil {
+			return o, fmt.Errorf("--rewards %s: %w", r, err)
+		}
+		o.Runs = append(o.Runs, scores.Run{Name: name, Epochs: epochs})
+	}
+	if methods != "" {
+		if o.Methods, err = readFile(methods, scores.Methods); err != nil {
+			return o, fmt.Errorf("--methods: %w", err)
+		}
+	}
+	return o, nil
+}
+
+// readFile parses a file.
+func readFile[T any](name string, parse func(r io.Reader, file string) ([]T, error)) ([]T, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return parse(f, name)
 }

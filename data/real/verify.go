@@ -19,7 +19,7 @@ func verify(ctx context.Context, dir string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+	for _, mode := range schemas.Modes {
 		rows, positions, with, won := 0, 0, 0, map[string]int{}
 		err := eachExample(ctx, store, "fusion/"+mode, func(e schemas.FusionExample) {
 			rows, positions = rows+1, positions+len(e.TextIDs)

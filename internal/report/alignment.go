@@ -15,7 +15,7 @@ var statusColours = draw.Series{Names: []string{"exact", "boundary", "inner", "o
 // statuses draws the shares of position statuses by mode and pair of source and target.
 func (l *loaded) statuses() draw.Figure {
 	var groups []draw.Group
-	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+	for _, mode := range schemas.Modes {
 		for _, name := range append(l.config.Competitors(), schemas.MixedSource) {
 			count := make([]float64, len(tokens.StatusNames))
 			var n float64
@@ -87,7 +87,7 @@ type Alignment struct {
 // alignments measures every pair.
 func (l *loaded) alignments() []Alignment {
 	var out []Alignment
-	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+	for _, mode := range schemas.Modes {
 		for _, name := range l.config.Competitors() {
 			var k kept
 			for _, x := range l.fusion[mode] {

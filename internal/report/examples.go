@@ -65,7 +65,7 @@ func (l *loaded) examples() []example {
 				x.Responses = append(x.Responses, l.response(g, winners[p.ID]))
 			}
 		}
-		for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+		for _, mode := range schemas.Modes {
 			if row, ok := l.mode(p.ID, mode, winners[p.ID][mode]); ok {
 				x.Modes = append(x.Modes, row)
 			}

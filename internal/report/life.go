@@ -35,7 +35,7 @@ func (l *loaded) life() []byte {
 		}
 	}
 	l.measured(&b, p.ID, winners[p.ID])
-	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+	for _, mode := range schemas.Modes {
 		for _, x := range l.fusion[mode] {
 			if x.ID == p.ID && x.Selected {
 				fmt.Fprintf(&b, "\nfusion/%s/  (%s's distributions in the target's tokens)\n\n    text  %s\n    %d prompt tokens, %d text tokens: %s\n",
@@ -146,7 +146,7 @@ func (l *loaded) measured(b *bytes.Buffer, id string, winners map[string]schemas
 		}
 	}
 	fmt.Fprint(b, "\nselections/\n\n")
-	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+	for _, mode := range schemas.Modes {
 		s, ok := winners[mode]
 		if !ok {
 			continue

@@ -109,7 +109,7 @@ func load(ctx context.Context, c *config.Config, store dataset.Store) (*loaded, 
 	if l.selections, err = read[schemas.Selection](ctx, store, l, "selections"); err != nil {
 		return nil, err
 	}
-	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+	for _, mode := range schemas.Modes {
 		name := "fusion/" + mode
 		if l.fusion[mode], err = read[schemas.FusionExample](ctx, store, l, name); err != nil {
 			return nil, err

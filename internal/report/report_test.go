@@ -187,7 +187,7 @@ func (r *run) fuse() {
 	var selections []schemas.Selection
 	rows := map[string][]schemas.FusionExample{}
 	for i, p := range r.prompts {
-		for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+		for _, mode := range schemas.Modes {
 			winner := competitors[1]
 			if i == 1 && mode == schemas.ModeInference {
 				winner = competitors[0]
@@ -256,7 +256,7 @@ func (r *run) trained() {
 	r.t.Helper()
 	var b strings.Builder
 	for step := range 20 {
-		stage := []string{schemas.ModeInference, schemas.ModeTraining}[step/10]
+		stage := schemas.Modes[step/10]
 		loss := math.Exp(-float64(step) / 9)
 		fmt.Fprintf(&b, `{"step":%d,"stage":%q,"loss":%g,"loss_%s":%g,"learning_rate":%g,"seconds":0.5,"wait":0.005,"utilisation":0.2}`+"\n", step+1, stage, loss, stage, loss, 1e-4*loss)
 	}

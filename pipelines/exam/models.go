@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/profuser/profuser/fusion/dist"
-	"github.com/profuser/profuser/models/chat"
 	"github.com/profuser/profuser/models/engine"
 	"github.com/profuser/profuser/models/serving"
 	"github.com/profuser/profuser/models/tokenizer"
@@ -29,7 +28,7 @@ func UseModels() {
 			s, err := opening.Connect(ctx, m)
 			return served{s}, err
 		}
-		e, err := engine.Open(m.Dir, engine.Options{Backend: m.Backend, Format: chat.Options{ChatTemplate: m.ChatTemplate}})
+		e, err := engine.Open(m.Dir, engine.Options{Backend: m.Backend, Format: opening.FormatOptions(m)})
 		return inProcess{e}, err
 	})
 }

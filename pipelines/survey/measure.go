@@ -36,7 +36,7 @@ func Measure(ctx context.Context, c *config.Config, url string, parts int) (plan
 		read(r, "rewards/"+name, func(*schemas.Reward) (int, int, int) { return 0, 0, 0 })
 	}
 	read(r, "selections", func(*schemas.Selection) (int, int, int) { return 0, 0, 0 })
-	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+	for _, mode := range schemas.Modes {
 		read(r, "fusion/"+mode, func(e *schemas.FusionExample) (int, int, int) { return len(e.PromptIDs), len(e.TextIDs), len(e.IDs) })
 	}
 	read(r, "evaluation/items", func(*schemas.Prompt) (int, int, int) { return 0, 0, 0 })

@@ -128,7 +128,7 @@ func (t *table) fuse() {
 	t.depend(&h, "fuse", append(t.c.Competitors(), t.c.Reward.Models...)...)
 	t.add("fuse", Selections, h, sources...)
 	h.Schema, h.TargetTokenizer, h.ChatTemplate = schemas.FusionExampleSchema, target.Fingerprint, target.Template
-	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+	for _, mode := range schemas.Modes {
 		t.add("fuse", Fusion(mode), h, sources...)
 	}
 }

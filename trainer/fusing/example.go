@@ -21,7 +21,7 @@ const (
 	modes
 )
 
-var modeNames = [modes]string{schemas.ModeInference, schemas.ModeTraining}
+var modeNames [modes]string = schemas.Modes
 
 // example is a fusion example as the loss needs it.
 //

@@ -35,7 +35,7 @@ func WriteChunked(ctx context.Context, s dataset.Store, format *chat.Format, n i
 // write writes both datasets of rows made from examples.
 func write[T any](ctx context.Context, s dataset.Store, format *chat.Format, n int, of func(schemas.FusionExample) T) error {
 	fingerprint := format.Tokenizer().Fingerprint()
-	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+	for _, mode := range schemas.Modes {
 		name := "fusion/" + mode
 		header := dataset.Header{Schema: schemas.FusionExampleSchema, ConfigDigest: "test", TargetTokenizer: fingerprint}
 		if err := dataset.Begin(ctx, s, name, header); err != nil {

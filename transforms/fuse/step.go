@@ -158,7 +158,7 @@ func (s Step) encode(out output, part int, inputs []dataset.Input) ([][]byte, er
 		return nil, fmt.Errorf("selections: %w", err)
 	}
 	files := [][]byte{selections}
-	for _, mode := range []string{schemas.ModeInference, schemas.ModeTraining} {
+	for _, mode := range schemas.Modes {
 		footer := s.Footer
 		footer.Part, footer.Inputs, footer.Rejects = part, inputs, out.rejects[mode]
 		file, err := s.encodeExamples(out.examples[mode], footer)

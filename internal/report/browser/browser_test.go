@@ -176,7 +176,7 @@ func TestTokens(t *testing.T) {
 	var head index
 	unpacked(t, html, "index", &head)
 	examples := map[string]map[string]schemas.FusionExample{}
-	for _, mode := range modes {
+	for _, mode := range schemas.Modes {
 		examples[mode] = map[string]schemas.FusionExample{}
 		d, err := dataset.Open(ctx, store, "fusion/"+mode)
 		if err != nil {
@@ -199,7 +199,7 @@ func TestTokens(t *testing.T) {
 			t.Fatalf("chunk %d has no tokens", k)
 		}
 		for n := k * chunkPrompts; n < min((k+1)*chunkPrompts, len(head.IDs)); n++ {
-			for _, mode := range modes {
+			for _, mode := range schemas.Modes {
 				sameStrip(t, vocabulary, chunk, chunk.Strips[n][mode], examples[mode][head.IDs[n]])
 			}
 		}

@@ -11,9 +11,6 @@ import (
 	"github.com/profuser/profuser/schemas"
 )
 
-// modes are the modes of advantage in the order of the page.
-var modes = []string{schemas.ModeInference, schemas.ModeTraining}
-
 // datasets are those of a run that the browser reads; nil where a step has not finished.
 type datasets struct {
 	prompts, selections   *dataset.Dataset
@@ -48,7 +45,7 @@ func open(ctx context.Context, c *config.Config, store dataset.Store) (*datasets
 	for _, name := range c.Reward.Models {
 		d.rewards[name] = take("rewards/" + name)
 	}
-	for _, mode := range modes {
+	for _, mode := range schemas.Modes {
 		d.fusion[mode] = take("fusion/" + mode)
 	}
 	return d, errors.Join(faults...)
@@ -114,7 +111,7 @@ func (d *datasets) read(ctx context.Context, c *config.Config, k int, tokens fun
 
 // readWinners reads the selections of a part, and the examples of those prompts whose tokens are wanted.
 func (d *datasets) readWinners(ctx context.Context, p *part, k int, tokens func(id string) bool) error {
-	for _, mode := range modes {
+	for _, mode := range schemas.Modes {
 		p.selections[mode], p.examples[mode] = map[string]schemas.Selection{}, map[string]schemas.FusionExample{}
 	}
 	selections, err := rows[schemas.Selection](ctx, d.selections, k)
@@ -127,7 +124,7 @@ func (d *datasets) readWinners(ctx context.Context, p *part, k int, tokens func(
 	if !slices.ContainsFunc(p.prompts, func(x schemas.Prompt) bool { return tokens(x.ID) }) {
 		return nil
 	}
-	for _, mode := range modes {
+	for _, mode := range schemas.Modes {
 		examples, err := rows[schemas.FusionExample](ctx, d.fusion[mode], k, "id", "source", "sample", "selected", "text_ids", "counts", "ids", "logprobs", "status")
 		if err != nil {
 			return err

@@ -68,7 +68,7 @@ func newRecord(c *config.Config, models []string, p *part, x schemas.Prompt) (r 
 	for _, name := range c.Competitors() {
 		r.Nats = append(r.Nats, known(p.nats[name], x.ID))
 	}
-	for _, mode := range modes {
+	for _, mode := range schemas.Modes {
 		s := p.selections[mode][x.ID]
 		if model := slices.Index(models, s.Source); model >= 0 {
 			w := won{Model: model, Sample: s.Sample, Margin: shorter(s.Margin), Of: len(s.Candidates)}
@@ -81,7 +81,7 @@ func newRecord(c *config.Config, models []string, p *part, x schemas.Prompt) (r 
 		}
 	}
 	flags |= r.answers(c, models, p, x)
-	if a, b := p.selections[modes[0]][x.ID], p.selections[modes[1]][x.ID]; a.ID != "" && b.ID != "" && b.Source != schemas.MixedSource && a.Source != b.Source {
+	if a, b := p.selections[schemas.Modes[0]][x.ID], p.selections[schemas.Modes[1]][x.ID]; a.ID != "" && b.ID != "" && b.Source != schemas.MixedSource && a.Source != b.Source {
 		flags |= modesDisagree
 	}
 	return r, flags

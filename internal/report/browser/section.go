@@ -118,7 +118,7 @@ type builder struct {
 // targetTokenizer loads it if there are examples that it fits, and notes why tokens are not drawn.
 func (b *builder) targetTokenizer(d *datasets) *tokenizer.Tokenizer {
 	m, _ := b.config.Model(b.config.Target.Model)
-	for _, mode := range modes {
+	for _, mode := range schemas.Modes {
 		set := d.fusion[mode]
 		if set == nil {
 			continue
@@ -158,7 +158,7 @@ func (b *builder) add(p *part, x schemas.Prompt) error {
 	r, flags := newRecord(b.config, b.index.Models, p, x)
 	number := b.view.Shown
 	b.view.Shown++
-	for _, mode := range modes {
+	for _, mode := range schemas.Modes {
 		winner := -1
 		if w, ok := r.Won[mode]; ok {
 			winner = w.Model

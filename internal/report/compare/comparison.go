@@ -117,8 +117,6 @@ type Cost struct {
 	ThereRows    int     `json:"there_rows"`
 }
 
-var modes = []string{schemas.ModeInference, schemas.ModeTraining}
-
 // compared sets the runs against each other.
 func compared(here, there *loaded) Comparison {
 	c := Comparison{Here: here.name, There: there.name, Missing: []string{}, Settings: settings(here, there), Marks: []Mark{}}
@@ -224,7 +222,7 @@ func marks(model string, here, there map[string]schemas.Evaluation) []Mark {
 func (l *loaded) table() *advantage.Table {
 	t := advantage.NewTable(l.target)
 	judges := slices.Sorted(maps.Keys(l.rewards))
-	for _, mode := range modes {
+	for _, mode := range schemas.Modes {
 		for _, id := range slices.Sorted(maps.Keys(l.selections[mode])) {
 			s := l.selections[mode][id]
 			t.Add(s)
@@ -269,7 +267,7 @@ func winRates(here, there *loaded) []WinRate {
 		return nil
 	}
 	out := []WinRate{}
-	for _, mode := range modes {
+	for _, mode := range schemas.Modes {
 		for _, source := range union(a.Against[mode], b.Against[mode]) {
 			w := WinRate{mode, source, share(a, mode, source), share(b, mode, source)}
 			if w.Here != nil || w.There != nil {
@@ -286,7 +284,7 @@ const changesShown = 50
 // agreements compares winners prompt by prompt.
 func agreements(here, there *loaded) []Agreement {
 	out := []Agreement{}
-	for _, mode := range modes {
+	for _, mode := range schemas.Modes {
 		a, b := here.selections[mode], there.selections[mode]
 		if a == nil || b == nil {
 			continue

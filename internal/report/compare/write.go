@@ -159,7 +159,7 @@ func optional(x *float64, format string) string {
 // curves draws both trainings over each other, and the reward scores by epoch.
 func curves(here, there *loaded) []draw.Figure {
 	var out []draw.Figure
-	for _, mode := range modes {
+	for _, mode := range schemas.Modes {
 		var lines []draw.Line
 		for k, l := range []*loaded{here, there} {
 			batches, held := draw.Line{Name: l.name, Colour: k}, draw.Line{Name: l.name + ", held out", Colour: k, Dots: true}
