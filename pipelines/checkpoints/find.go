@@ -101,14 +101,17 @@ func ends(path string) (map[int]moment, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("reading the training's metrics: %w", err)
 	}
-	lines, err := records.Parse[moment](data, path)
+	lines, err := records.Parse[moment](data)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
 	found := map[int]moment{}
 	for _, m := range lines {
 		if m.Epoch > 0 && m.Step >= found[m.Epoch].Step {
 			found[m.Epoch] = m
 		}
 	}
-	return found, err
+	return found, nil
 }
 
 // folder is the checkpoint of a folder, of whatever run. Its name holds a piece of the digest of its files, so that models of

@@ -70,11 +70,15 @@ func Lines[T any](ctx context.Context, store dataset.Store, key string) ([]T, er
 	} else if err != nil {
 		return nil, err
 	}
-	return Parse[T](b, key)
+	out, err := Parse[T](b)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s, %w", key, err)
+	}
+	return out, nil
 }
 
-// Parse reads JSON lines; file names them in errors.
-func Parse[T any](data []byte, file string) ([]T, error) {
+// Parse reads JSON lines; errors name the line.
+func Parse[T any](data []byte) ([]T, error) {
 	var out []T
 	for line := range bytes.Lines(data) {
 		if line[len(line)-1] != '\n' {
@@ -82,7 +86,7 @@ func Parse[T any](data []byte, file string) ([]T, error) {
 		}
 		var m T
 		if err := json.Unmarshal(line, &m); err != nil {
-			return nil, fmt.Errorf("reading %s, line %d: %w", file, len(out)+1, err)
+			return nil, fmt.Errorf("line %d: %w", len(out)+1, err)
 		}
 		out = append(out, m)
 	}

@@ -30,7 +30,10 @@ func TestLines(t *testing.T) {
 	if d := cmp.Diff([]line{{1}, {2}}, got); err != nil || d != "" {
 		t.Error(err, d)
 	}
-	if _, err := Parse[line]([]byte("{\"n\":1}\n{\n"), "x.jsonl"); err == nil || !strings.Contains(err.Error(), "reading x.jsonl, line 2") {
+	if err := store.Create(ctx, "broken.jsonl", []byte("{\"n\":1}\n{\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Lines[line](ctx, store, "broken.jsonl"); err == nil || !strings.Contains(err.Error(), "reading broken.jsonl, line 2: ") {
 		t.Errorf("error %v, want the file and the line", err)
 	}
 }
@@ -56,5 +59,5 @@ func TestSteps(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("{\"n\":1}\n{"))
-	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = Parse[line](data, "x") })
+	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = Parse[line](data) })
 }
