@@ -1,13 +1,15 @@
 // Command experiment runs the comparison that an experiment file describes and writes its tables.
 //
 // Flow in: the file (data/experiment.yaml), the demo's models and the built programs in bin/; flow out: everything made in
-// a folder, results by digest, and a document. Stopped, the same command goes on. A row that fails does not stop the others.
+// a folder, results by digest, and a document. Stopped, the same command goes on, and the document stays as it was until it
+// ends or -write is given. A row that fails does not stop the others.
 //
 // What is done is package trial's, what it means package findings'.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -52,6 +54,9 @@ func perform(ctx context.Context, config, out, document, bin string, quick, only
 	var failed error
 	if !only {
 		failed = lab.Run(ctx)
+	}
+	if errors.Is(failed, trial.ErrBusy) || ctx.Err() != nil { // the document stays; -write writes what is there
+		return failed
 	}
 	results, err := lab.Results()
 	if err != nil {

@@ -6,6 +6,7 @@
 package findings
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -122,7 +123,7 @@ var (
 // mean is of a map's values, in the order of its keys.
 func mean(m map[string]float64) float64 {
 	sum := 0.0
-	for _, k := range slices.Sorted(keys(m)) {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
 		sum += m[k]
 	}
 	return sum / float64(len(m))

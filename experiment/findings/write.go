@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"iter"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -17,8 +15,6 @@ import (
 	"github.com/profuser/profuser/experiment/design"
 	"github.com/profuser/profuser/experiment/trial"
 )
-
-func keys[V any](m map[string]V) iter.Seq[string] { return maps.Keys(m) }
 
 // Write writes the document and the numbers.
 func Write(document, numbers string, d design.Design, results map[string][]*trial.Result, quick bool) error {
@@ -54,7 +50,7 @@ func Markdown(d design.Design, results map[string][]*trial.Result, quick bool, n
 	say("Written by `%s` on %s (%s/%s), by what data/experiment.yaml says. %s\n", command, now.Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, d.Note)
 	say("Numbers are means over up to %d seeds (column seeds) ± their sample standard deviation, in percent where a column is a share. A seed draws the", len(d.Seeds))
 	say("%d prompts of each skill, wrong references and the order of the training; the items measured with are the same for all.", d.Prompts)
-	say("Rows without ± were not trained and have one value. Items also vary: with at most %d in a set, a set's own standard error", d.SetItems)
+	say("Rows without ± have one value: they were not trained, or one seed is done. Items also vary: with at most %d in a set, a set's own standard error", d.SetItems)
 	say("is up to %.0f points, the average's about %.0f.\n", 100*0.5/math.Sqrt(float64(d.SetItems)), 100*0.5/math.Sqrt(float64(6*d.SetItems)))
 	answers(say, d, results)
 	curves(say, d, results)
@@ -162,18 +158,22 @@ func table(say sayer, s design.Section, results map[string][]*trial.Result, colu
 	}
 }
 
+// number writes a value of the column: a share in percent, anything else by its format.
+func (c column) number(x float64) string {
+	if c.format == "" {
+		return fmt.Sprintf("%.1f", 100*x)
+	}
+	return fmt.Sprintf(c.format, x)
+}
+
 // cell is mean ± deviation.
 func (c column) cell(s Spread) string {
 	if s.N == 0 {
 		return "missing"
 	}
-	format, scale := c.format, 1.0
-	if format == "" {
-		format, scale = "%.1f", 100
-	}
-	text := fmt.Sprintf(format, scale*s.Mean)
+	text := c.number(s.Mean)
 	if !math.IsNaN(s.SD) && s.SD > 0 {
-		text += " ± " + fmt.Sprintf(format, scale*s.SD)
+		text += " ± " + c.number(s.SD)
 	}
 	return text
 }
@@ -228,18 +228,18 @@ func differences(a, b []float64) (out []float64) {
 
 // difference is a mean difference and its interval, bold where that decides.
 func (c column) difference(s Spread) string {
-	format, scale := "%+.1f", 100.0
-	if c.format != "" {
-		format, scale = "%+"+c.format[1:], 1
+	if s.N == 0 {
+		return "missing"
+	}
+	text := c.number(s.Mean)
+	if !math.Signbit(s.Mean) {
+		text = "+" + text
 	}
 	i := s.Interval()
-	switch {
-	case s.N == 0:
-		return "missing"
-	case math.IsNaN(i):
-		return fmt.Sprintf(format, scale*s.Mean)
+	if math.IsNaN(i) {
+		return text
 	}
-	text := fmt.Sprintf(format+" ± ", scale*s.Mean) + strings.TrimPrefix(fmt.Sprintf(format, scale*i), "+")
+	text += " ± " + c.number(i)
 	if math.Abs(s.Mean) > i {
 		text = "**" + text + "**"
 	}

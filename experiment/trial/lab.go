@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -160,20 +161,11 @@ func (l *Lab) configuration(c condition, dir string) error {
 	for _, name := range l.competitors(c) {
 		err = errors.Join(err, add(name, l.modelDir(name)))
 	}
-	for _, name := range sorted(l.Design.Judges) {
+	for _, name := range slices.Sorted(maps.Keys(l.Design.Judges)) {
 		err = errors.Join(err, add(name, l.Design.Judges[name]))
 	}
 	b.WriteString(l.Design.Configuration)
 	return errors.Join(err, write(filepath.Join(dir, "fusion.yaml"), b.Bytes()))
-}
-
-func sorted[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // ground makes what the rows of a condition share: answers, scores, cross-entropies, and the untrained models' marks.
@@ -226,30 +218,23 @@ func (l *Lab) setsDir() string {
 	return filepath.Join(l.Dir, "sets-"+digest(revision, l.Design.Items, l.Design.SetItems))
 }
 
-// common are a ground's files that its rows begin with; datasets that depend on the row are not among them.
-var common = []string{"fusion.yaml", "prompts.jsonl", "heldout.jsonl", "prompts", "generations", "rewards", "crossentropy", "evaluation", "steps"}
+// texts are a ground's configuration and its inputs. common are all that its rows begin with; datasets that depend on the row
+// are not among them.
+var (
+	texts  = []string{"fusion.yaml", "prompts.jsonl", "heldout.jsonl"}
+	common = append(slices.Clone(texts), "prompts", "generations", "rewards", "crossentropy", "evaluation", "steps")
+)
 
 // copyCommon copies them, each whole or not at all.
 func copyCommon(from, to string) error {
 	for _, name := range common {
 		source, final := filepath.Join(from, name), filepath.Join(to, name)
 		info, err := os.Stat(source)
-		switch {
-		case err != nil:
-			return err
-		case exists(final):
-			continue
-		case info.IsDir():
-			if err = os.RemoveAll(final + ".partial"); err == nil {
-				err = os.CopyFS(final+".partial", os.DirFS(source))
-			}
-			if err == nil {
-				err = os.Rename(final+".partial", final)
-			}
-		default:
-			var data []byte
-			if data, err = os.ReadFile(source); err == nil {
-				err = write(final, data)
+		if err == nil && !exists(final) {
+			if info.IsDir() {
+				err = copyFolder(source, final)
+			} else {
+				err = copyFile(source, final)
 			}
 		}
 		if err != nil {
@@ -257,4 +242,25 @@ func copyCommon(from, to string) error {
 		}
 	}
 	return nil
+}
+
+// copyFile copies a file, whole or not at all.
+func copyFile(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return write(to, data)
+}
+
+// copyFolder copies a folder, whole or not at all.
+func copyFolder(from, to string) error {
+	err := os.RemoveAll(to + ".partial")
+	if err == nil {
+		err = os.CopyFS(to+".partial", os.DirFS(from))
+	}
+	if err == nil {
+		err = os.Rename(to+".partial", to)
+	}
+	return err
 }

@@ -36,12 +36,8 @@ func (l *Lab) curve(r row) bool {
 // score lets the reward models score a row's answers to the held-out questions.
 func (l *Lab) score(ctx context.Context, r row) error {
 	ground, dir := l.groundDir(r.condition), l.rowDir(r)
-	for _, name := range []string{"fusion.yaml", "prompts.jsonl", "heldout.jsonl"} {
-		data, err := os.ReadFile(filepath.Join(ground, name))
-		if err == nil {
-			err = write(filepath.Join(dir, name), data)
-		}
-		if err != nil {
+	for _, name := range texts {
+		if err := copyFile(filepath.Join(ground, name), filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,7 +53,7 @@ func (l *Lab) rowDigest(r row) string {
 	d := l.Design
 	how := []any{revision, "row", l.groundDigest(r.condition), d.SetItems, r.Set, r.Model, r.Merge}
 	if r.Merge != "" {
-		for _, name := range sorted(d.Models) {
+		for _, name := range slices.Sorted(maps.Keys(d.Models)) {
 			if strings.Contains(r.Merge, "{"+name+"}") {
 				how = append(how, l.modelDigest(name))
 			}
@@ -86,6 +87,9 @@ func (l *Lab) resultFile(r row) string {
 	return filepath.Join(l.Dir, "results", l.rowDigest(r)+".json")
 }
 
+// ErrBusy says that another experiment works in the folder.
+var ErrBusy = errors.New("wait for it, or give another -out")
+
 // Run does what is not done yet. Another one in the same folder is refused.
 func (l *Lab) Run(ctx context.Context) error {
 	if err := os.MkdirAll(l.Dir, 0o755); err != nil {
@@ -97,7 +101,7 @@ func (l *Lab) Run(ctx context.Context) error {
 	}
 	defer lock.Close()
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return fmt.Errorf("another experiment works in %s: wait for it, or give another -out", l.Dir)
+		return fmt.Errorf("another experiment works in %s: %w", l.Dir, ErrBusy)
 	}
 	return perform(ctx, l.tasks(), l.Design.Jobs, l.Say)
 }
@@ -121,7 +125,7 @@ func (l *Lab) tasks() []task {
 		seen[l.rowDigest(r)] = true
 		g := l.ground(r.condition)
 		t.needs = []string{"benchmark sets", g.name}
-		for _, name := range sorted(l.Design.Models) {
+		for _, name := range slices.Sorted(maps.Keys(l.Design.Models)) {
 			if r.Model == name || strings.Contains(r.Merge, "{"+name+"}") || slices.Contains(l.competitors(r.condition), name) {
 				add(&lessons, l.lesson(name))
 				t.needs = append(t.needs, "lesson "+name)
@@ -268,7 +272,7 @@ func (out *Result) readCurve(path string) error {
 // merge makes a merged model and lets it answer.
 func (l *Lab) merge(ctx context.Context, r row, dir string) error {
 	text := r.Merge
-	for _, name := range sorted(l.Design.Models) {
+	for _, name := range slices.Sorted(maps.Keys(l.Design.Models)) {
 		path, err := filepath.Abs(l.modelDir(name))
 		if err != nil {
 			return err

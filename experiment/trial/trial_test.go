@@ -204,7 +204,7 @@ func TestOneAtATime(t *testing.T) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Run(context.Background()); err == nil || !strings.Contains(err.Error(), "another experiment works in") {
+	if err := l.Run(context.Background()); err == nil || !strings.Contains(err.Error(), "another experiment works in") || !errors.Is(err, ErrBusy) {
 		t.Errorf("error is %v, want that another one works there", err)
 	}
 	if len(calls()) > 0 {
